@@ -60,17 +60,9 @@
 	X(internal, true, "a mistake in the relay itself")
 
 /*
- * Why bytes that arrived were not stored: X(id, help). The ledger of every stream has one sum for
- * each; a counter bytes_discarded_ID for each is below.
+ * X(id, unit, help). The bytes_discarded_* stand together, in the order of the ledger's causes
+ * (enum discard, common/state.h), so that the cause picks the counter.
  */
-#define DISCARD_CAUSES(X)                                                    \
-	X(disk, "the disk was full or failed")                               \
-	X(stall, "the disk was too slow and the policy says not to wait")    \
-	X(protocol, "they were no ring-buffer pages of the announced kind")  \
-	X(partial, "they were the beginning of a page whose end never came") \
-	X(stopped, "the session was stopped, or its source at its end")
-
-/* X(id, unit, help) */
 #define TRACERELAY_COUNTERS(X)                                                                     \
 	X(connections_control, "connections",                                                      \
 	  "Control connections taken over from the accepting daemon.")                             \
@@ -176,16 +168,13 @@
 	X(status_documents, "documents", "Status documents served.")
 
 #define COUNTERS_AS_CLOSE(id, error, sentence) CLOSE_##id,
-#define COUNTERS_AS_DISCARD(id, help)          DISCARD_##id,
 #define COUNTERS_AS_ENUM(id, unit, help)       COUNTER_##id,
 
 /* 0 is no reason: a connection that is open. */
 enum close_reason { CLOSE_none, CLOSE_REASONS(COUNTERS_AS_CLOSE) CLOSE_REASON_COUNT };
-enum discard_cause { DISCARD_CAUSES(COUNTERS_AS_DISCARD) DISCARD_CAUSE_COUNT };
 enum counter { TRACERELAY_COUNTERS(COUNTERS_AS_ENUM) COUNTER_COUNT };
 
 #undef COUNTERS_AS_CLOSE
-#undef COUNTERS_AS_DISCARD
 #undef COUNTERS_AS_ENUM
 
 /* Places in a shard; more than rows, so that new rows move nothing in a live mapping. */
@@ -206,12 +195,6 @@ static inline void counters_add(struct counters *c, enum counter id, uint64_t n)
 	atomic_fetch_add_explicit(&c->v[id], n, memory_order_relaxed);
 }
 
-/* The counter bytes_discarded_* of a cause. */
-static inline enum counter counters_of_discard(enum discard_cause cause)
-{
-	return (enum counter)(COUNTER_bytes_discarded_disk + cause);
-}
-
 /* Count one closed connection under its reason (not CLOSE_none: asserted). */
 void counters_add_close(struct counters *c, enum close_reason reason);
 
@@ -223,10 +206,6 @@ uint64_t counters_sum_closed(const struct counters *shards, size_t n, enum close
 const char *close_reason_name(enum close_reason reason);
 const char *close_reason_sentence(enum close_reason reason);
 bool close_reason_is_error(enum close_reason reason);
-
-/* "disk", and what a reader is told. A value outside the list is a programmer's mistake. */
-const char *discard_cause_name(enum discard_cause cause);
-const char *discard_cause_help(enum discard_cause cause);
 
 const char *counter_name(enum counter id);
 
