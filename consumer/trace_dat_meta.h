@@ -55,9 +55,10 @@ struct trace_dat_meta {
 	uint64_t where;
 
 	/*
-	 * Bytes of metadata understood: v6: end of the last block. v7: end of the last section that
-	 * an option names. Equals @len for what a trace-cmd client sends. In a chunk file: where
-	 * our own part starts, so that (length, done_at, missing) rebuild the same tail.
+	 * Where the tail goes (trace_dat_tail.h): v6: behind the last block. v7: behind the last
+	 * section. Equals @len for what a trace-cmd client sends; less if junk follows, which the
+	 * tail then overwrites. In a chunk file that has its tail: where that starts, so that the
+	 * same tail can be built from it again.
 	 */
 	uint64_t length;
 
@@ -69,7 +70,7 @@ struct trace_dat_meta {
 	uint64_t cpus_at; /* offset of that u32, 0 if not stated */
 
 	/*
-	 * In a chunk file that has its tail: the table of regions, trace_dat_table_read()
+	 * In a chunk file that has its tail: the table of regions, trace_dat_tail_read_table()
 	 * (trace_dat_tail.h) reads it. table_at = 0 if there is none (a client's own metadata).
 	 */
 	uint64_t table_at;

@@ -29,8 +29,7 @@ struct trace_dat_region {
 #define TRACE_DAT_STATS_MAX 1024 /* bytes of a CPU's stats text that are written, at most */
 
 struct trace_dat_tail_input {
-	const struct trace_dat_meta *meta;      /* complete (asserted) */
-	uint64_t meta_len;                      /* bytes of metadata in the file */
+	const struct trace_dat_meta *meta;      /* complete (asserted); the tail goes to ->length */
 	uint32_t cpus;                          /* >= 1 */
 	const struct trace_dat_region *regions; /* [cpus] */
 	/* Text like per_cpu/cpuN/stats for `report --stat`; NULL, or [cpus] with NULLs among them.
@@ -49,10 +48,16 @@ struct trace_dat_write {
 #define TRACE_DAT_TAIL_WRITES 4
 
 struct trace_dat_tail {
-	unsigned count; /* of writes, to be done in this order: */
-	struct trace_dat_write
-		writes[TRACE_DAT_TAIL_WRITES]; /* what points at the body comes last */
-	uint64_t end; /* offset behind the body; below every region with bytes (asserted) */
+	unsigned
+		count; /* of writes, to be done in this order: what points at the body comes last */
+	struct trace_dat_write writes[TRACE_DAT_TAIL_WRITES];
+	uint64_t end; /* offset behind the body; at most that of the first region with bytes */
+	/*
+	 * The size that the file must have when it is finished: ftruncate() it, so that no partial
+	 * page stands behind the last region (readers of v7 would take it for a section). 0 if
+	 * open.
+	 */
+	uint64_t file_size;
 };
 
 /* Bytes of buffer that trace_dat_tail_build() needs, at most. */
@@ -72,7 +77,7 @@ int trace_dat_tail_build(const struct trace_dat_tail_input *in, uint8_t *buffer,
  * @ret_regions  [cpus], by CPU number; those that the table does not name get (0, 0)
  * Return 0; -EBADMSG if the table does not lie within @len, or names a CPU >= @cpus.
  */
-int trace_dat_table_read(const uint8_t *bytes, size_t len, const struct trace_dat_meta *meta,
-			 uint32_t cpus, struct trace_dat_region *ret_regions);
+int trace_dat_tail_read_table(const uint8_t *bytes, size_t len, const struct trace_dat_meta *meta,
+			      uint32_t cpus, struct trace_dat_region *ret_regions);
 
 #endif
