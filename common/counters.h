@@ -165,7 +165,10 @@
 	  "Other than 0: raise RLIMIT_NOFILE.")                                                    \
 	X(log_lines_suppressed, "lines",                                                           \
 	  "Log lines that peers caused and the rate limit kept back. Normal under attack.")        \
-	X(status_documents, "documents", "Status documents served.")
+	X(status_documents, "documents", "Status documents served.")                               \
+	X(messages_unexpected, "messages",                                                         \
+	  "trace-cmd messages that had no place where they came: answered NOT_SUPP in a V3 "       \
+	  "handshake, passed over behind the port list. Normal with future clients.")
 
 #define COUNTERS_AS_CLOSE(id, error, sentence) CLOSE_##id,
 #define COUNTERS_AS_ENUM(id, unit, help)       COUNTER_##id,

@@ -37,6 +37,7 @@
 #define TRACE_CMD_STRING_MAX  64u   /* bytes of a version or a number, NUL included */
 #define TRACE_CMD_CPUS_MAX    2045u /* ports that fit into the roomiest port list (V2) */
 #define TRACE_CMD_MAGIC_MS    50    /* silence that tells 2.7's magic from that of 2015 */
+#define TRACE_CMD_PATIENCE    16u   /* unknown versions, or messages out of place, in a handshake */
 
 enum trace_cmd_state {
 	TRACE_CMD_NEW = 0,    /* zeroed memory: the greeting is due */
@@ -62,12 +63,12 @@ struct trace_cmd {
 	uint32_t transport; /* enum transport */
 	uint32_t cpus;
 	uint32_t page_size;
-	uint32_t options_left; /* V1 */
-	uint32_t early;        /* V2: bytes were there before the version was answered */
-	uint32_t unexpected;   /* messages that had no place where they came */
-	uint32_t leaving;      /* LEAVING: 1 + enum close_reason */
-	uint32_t unused;
-	int64_t since_ms; /* our last reply: silence before it was not the peer's */
+	uint32_t options_left;     /* V1 */
+	uint32_t early;            /* V2: bytes were there before the version was answered */
+	uint32_t unexpected;       /* messages that had no place where they came */
+	uint32_t leaving;          /* LEAVING: 1 + enum close_reason */
+	uint32_t unknown_versions; /* answered by V3 so far */
+	int64_t since_ms;          /* our last reply: silence before it was not the peer's */
 	char unknown[TRACE_CMD_STRING_MAX]; /* the unknown version asked for last */
 };
 _Static_assert(sizeof(struct trace_cmd) <= STATE_DIALECT, "struct trace_cmd lies in a half");
@@ -108,7 +109,7 @@ enum trace_cmd_action {
 	TRACE_CMD_STEP,          /* bytes were taken, a reply made, or the state moved */
 	TRACE_CMD_GIVE_METADATA, /* payload: the next bytes of the metadata */
 	TRACE_CMD_METADATA_END,  /* no more metadata will come: FIN, or V1's end of file */
-	TRACE_CMD_END,           /* the conversation is over: reason, orderly, reset */
+	TRACE_CMD_END,           /* the conversation is over: reason, orderly */
 };
 
 enum trace_cmd_wait {
