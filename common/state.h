@@ -202,7 +202,9 @@ struct source_half {
 	uint32_t metadata_shift;   /* bytes inserted before the client's: 1 for an empty version */
 	uint32_t metadata_parsed;  /* complete and understood; the fields below are from it */
 	uint32_t metadata_bad;     /* complete and not understood */
-	uint32_t sub_buffer;       /* bytes: claimed by the client until something proves better */
+	uint64_t metadata_parsed_at; /* metadata_written when it was parsed: more since, parse again
+				      */
+	uint32_t sub_buffer; /* bytes: claimed by the client until something proves better */
 	uint32_t sub_buffer_proven;
 	uint32_t commit_size; /* 8 or 4 */
 	uint32_t big_endian;
@@ -211,6 +213,7 @@ struct source_half {
 	uint32_t rotation_done;       /* session's rotation_orders that this source has obeyed */
 	uint32_t keep_from;           /* oldest chunk number still kept */
 	uint32_t disk_full;           /* storing is suspended */
+	uint32_t ended;               /* its last chunk was frozen */
 	uint32_t finished;            /* nothing more to do; slot done follows */
 	int64_t linger_until_ms;      /* UDP: CLOCK_MONOTONIC, 0 until decided */
 	char dir[STATE_DIR];          /* where its open chunk lies, below output.dir */
@@ -344,6 +347,7 @@ struct inbox_half {
 	uint16_t port;  /* of the shared socket */
 	uint16_t unused;
 	struct state_ref stream; /* INBOX_ASSIGNED: whose it is */
+	uint64_t sequence;       /* order of arrival */
 	struct mmsghdr datagram; /* the kernel writes msg_len */
 	struct iovec iov;
 };

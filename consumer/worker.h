@@ -33,7 +33,7 @@ struct worker_chunk {
 	uint64_t bytes;            /* stored in it */
 	uint64_t lost;             /* events, counted by the traced kernel */
 	int64_t start_ns, end_ns;  /* CLOCK_REALTIME */
-	char path[STATE_DIR + 32]; /* of the data file, below output.dir */
+	char path[STATE_DIR + 80]; /* of the data file, below output.dir */
 };
 
 /* Called on the worker's thread. Each may be repeated after a restart. */
@@ -43,6 +43,8 @@ struct worker_events {
 	/* Which session? @host: the node name, "" if there is none. Answer: set source_slot.session
 	 * (sessiond-lite does), then worker_look(). Asked again every second until then. */
 	void (*match)(void *ctx, struct state_ref source, const char *host);
+	/* An inbox slot is free again. */
+	void (*inbox_freed)(void *ctx);
 	/* A stream has ended and its descriptor here is closed (stream_slot.closed is set). */
 	void (*stream_closed)(void *ctx, struct state_ref stream);
 	/* For the catalog. Repeated every second until worker_chunk_kept(); deleted ones once. */

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chunk.c - the files of a source's chunks: made under a hidden name, finished, renamed.
+ *
+ *   NONE --chunk_begin--> NAMED --chunk_file creates--> OPEN --rotation or end--> CLOSING
+ *        --all ends frozen--> FROZEN --chunk_finish--> RENAMED --catalog has it--> NONE
+ *
+ * The name goes into the state before the file is created, so that a file is created once and
+ * opened by name ever after. Finishing only writes what points at the data; each of its parts may
+ * be repeated. The record is in place before the data file gets its name.
+ * Thread: the worker's; does I/O.
+ */
+#include "consumer/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "consumer/chunk_record.h"
+#include "consumer/trace_dat_meta.h"
+#include "consumer/trace_dat_tail.h"
+
+#define FILE_MODE  0640
+#define PATH_BYTES (STATE_DIR + 64)
+
+static int64_t realtime_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void open_path(const struct source_half *h, unsigned which, char path[PATH_BYTES])
+{
+	snprintf(path, PATH_BYTES, "%s/.trace.%06u.open", h->dir, h->chunk[which].number);
+}
+
+/* The final name, without directory. */
+static void final_name(const struct source_half *h, unsigned which, char *name, size_t cap)
+{
+	const char *kind = h->metadata_parsed ? "dat" : "partial";
+
+	if (h->chunk[which].numbered)
+		snprintf(name, cap, "trace.%06u.%s", h->chunk[which].number, kind);
+	else
+		snprintf(name, cap, "trace.%s", kind);
+}
+
+static void record_name(const struct source_chunk *c, char *name, size_t cap)
+{
+	if (c->numbered)
+		snprintf(name, cap, "trace.%06u.json", c->number);
+	else
+		snprintf(name, cap, "trace.json");
+}
+
+static void set_state(struct consumer_source *s, unsigned which, enum chunk_state state)
+{
+	struct source_half *h = source_begin(s->slot);
+
+	h->chunk[which].state = state;
+	source_commit(s->slot);
+}
+
+/* Bytes of metadata as they stand in the file. */
+static uint64_t metadata_in_file(const struct source_half *h)
+{
+	return h->metadata_written + h->metadata_shift;
+}
+
+/* What the client sent, from the chunk before: it is not sent again. */
+static int copy_metadata(struct consumer_source *s, int to)
+{
+	const struct source_half *h = source_now(s->slot);
+	uint64_t size = metadata_in_file(h);
+	off_t at = 0;
+	int from = -1;
+
+	for (unsigned i = 0; i < 2 && from < 0; i++)
+		if (h->chunk[i].state == CHUNK_OPEN || h->chunk[i].state == CHUNK_CLOSING)
+			from = chunk_file(s, i);
+	if (from < 0)
+		return size ? -ENOENT : 0;
+	while ((uint64_t)at < size) {
+		ssize_t n = pread(from, s->worker->copy, WORKER_COPY, at);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		if ((uint64_t)n > size - (uint64_t)at)
+			n = (ssize_t)(size - (uint64_t)at);
+		n = pwrite(to, s->worker->copy, (size_t)n, at);
+		if (n < 0)
+			return -errno;
+		at += n;
+	}
+	return 0;
+}
+
+static int create(struct consumer_source *s, unsigned which, const char *path)
+{
+	struct worker *w = s->worker;
+	int r = place_make(w, source_now(s->slot)->dir);
+	int fd;
+
+	if (r < 0)
+		return r;
+	fd = openat(w->config.output_fd, path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+	if (fd < 0)
+		return -errno;
+	r = copy_metadata(s, fd);
+	if (r == 0)
+		r = chunk_record_open(s, which);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	set_state(s, which, CHUNK_OPEN);
+	return fd;
+}
+
+int chunk_file(struct consumer_source *s, unsigned which)
+{
+	const struct source_half *h = source_now(s->slot);
+	char path[PATH_BYTES];
+	int fd;
+
+	assert(which < 2);
+	if (s->file[which] >= 0)
+		return s->file[which];
+	open_path(h, which, path);
+	switch (h->chunk[which].state) {
+	case CHUNK_NAMED:
+		fd = create(s, which, path);
+		break;
+	case CHUNK_OPEN:
+	case CHUNK_CLOSING:
+	case CHUNK_FROZEN:
+		fd = openat(s->worker->config.output_fd, path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+		break;
+	default:
+		fd = -ENOENT;
+	}
+	if (fd >= 0)
+		s->file[which] = fd;
+	return fd;
+}
+
+int chunk_begin(struct consumer_source *s, unsigned *ret_which)
+{
+	const struct source_half *now = source_now(s->slot);
+	unsigned which;
+	int fd;
+
+	/* One that was named before and could not be created is tried again. */
+	for (which = 0; which < 2 && now->chunk[which].state != CHUNK_NAMED; which++)
+		;
+	for (unsigned i = 0; i < 2 && which == 2; i++)
+		if (now->chunk[i].state == CHUNK_NONE)
+			which = i;
+	if (which == 2)
+		return -EBUSY;
+	if (now->chunk[which].state == CHUNK_NONE) {
+		struct source_half *h = source_begin(s->slot);
+
+		if (!h->next_chunk)
+			h->next_chunk = 1;
+		h->chunk[which] = (struct source_chunk){
+			.state = CHUNK_NAMED, .number = h->next_chunk++, .start_ns = realtime_ns()};
+		source_commit(s->slot);
+	}
+	fd = chunk_file(s, which);
+	if (fd < 0)
+		return fd;
+	*ret_which = which;
+	return 0;
+}
+
+/* ---- metadata ---- */
+
+static int map_metadata(struct consumer_source *s, unsigned which, const uint8_t **ret,
+			size_t *ret_len)
+{
+	size_t len = (size_t)metadata_in_file(source_now(s->slot));
+	int fd = chunk_file(s, which);
+	void *base;
+
+	if (fd < 0)
+		return fd;
+	if (!len)
+		return -ENODATA;
+	base = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		return -errno;
+	*ret = base;
+	*ret_len = len;
+	return 0;
+}
+
+static unsigned any_open(const struct source_half *h)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (h->chunk[i].state >= CHUNK_OPEN && h->chunk[i].state <= CHUNK_FROZEN)
+			return i;
+	return 2;
+}
+
+void chunk_parse_metadata(struct consumer_source *s, bool final)
+{
+	unsigned which = any_open(source_now(s->slot));
+	struct trace_dat_meta meta;
+	const uint8_t *bytes;
+	struct source_half *h;
+	size_t len;
+	int r;
+
+	if (which == 2 || map_metadata(s, which, &bytes, &len) < 0)
+		return;
+	r = trace_dat_meta_parse(bytes, len, &meta);
+	munmap((void *)bytes, len);
+	if (r == -ENOMEM || ((r < 0 || !meta.complete) && !final))
+		return;
+	h = source_begin(s->slot);
+	if (r < 0 || !meta.complete) {
+		h->metadata_bad = 1;
+	} else {
+		h->metadata_parsed = 1;
+		h->metadata_parsed_at = h->metadata_written;
+		h->commit_size = meta.commit_size;
+		h->big_endian = meta.big_endian;
+		if (meta.subbuf_size > h->sub_buffer && !h->sub_buffer_proven &&
+		    page_format_valid(&(struct page_format){.size = meta.subbuf_size,
+							    .commit_size = meta.commit_size,
+							    .big_endian = meta.big_endian}))
+			h->sub_buffer = meta.subbuf_size;
+		if (meta.missing == TRACE_DAT_MISSING_CMDLINES)
+			counters_add(s->worker->counters, COUNTER_repaired_cmdlines, 1);
+		place_safe_host(meta.host, h->host, sizeof(h->host));
+	}
+	source_commit(s->slot);
+}
+
+/* ---- finishing ---- */
+
+/* Regions as frozen, and the bytes that were stored and received in them all. */
+static void frozen_regions(struct consumer_source *s, unsigned which,
+			   struct trace_dat_region *regions, uint64_t *ret_stored,
+			   uint64_t *ret_received)
+{
+	uint32_t number = source_now(s->slot)->chunk[which].number;
+	struct consumer_stream *t;
+
+	*ret_stored = *ret_received = 0;
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct stream_half *h = stream_now(t->slot);
+
+		if (h->frozen_number != number)
+			continue;
+		*ret_received += h->frozen.received;
+		if (!h->frozen_end)
+			continue;
+		regions[t->slot->cpu] = (struct trace_dat_region){
+			.offset = trace_dat_layout_region(&s->layout, t->slot->cpu),
+			.bytes = h->frozen_end};
+		*ret_stored += h->frozen_end;
+	}
+}
+
+/* Write the tail and cut the file behind its last region. */
+static int write_tail(struct consumer_source *s, unsigned which, const struct trace_dat_meta *meta,
+		      const struct trace_dat_region *regions)
+{
+	const struct source_half *h = source_now(s->slot);
+	uint32_t cpus = s->slot->cpus;
+	size_t cap = trace_dat_tail_bound(cpus, false);
+	uint8_t *buffer = malloc(cap);
+	struct trace_dat_tail tail;
+	int fd = chunk_file(s, which);
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	r = trace_dat_tail_build(&(struct trace_dat_tail_input){.meta = meta,
+
+								.cpus = cpus,
+								.regions = regions,
+								.subbuf_size = h->sub_buffer},
+				 buffer, cap, &tail);
+	for (unsigned i = 0; r == 0 && i < tail.count; i++) {
+		const struct trace_dat_write *t = &tail.writes[i];
+		ssize_t n = pwrite(fd, t->bytes, t->len, (off_t)t->offset);
+
+		if (n != (ssize_t)t->len)
+			r = n < 0 ? -errno : -ENOSPC;
+	}
+	if (r == 0 && ftruncate(fd, (off_t)tail.file_size) < 0)
+		r = -errno;
+	free(buffer);
+	return r;
+}
+
+static int rename_into_place(struct consumer_source *s, unsigned which)
+{
+	int output = s->worker->config.output_fd;
+	const struct source_half *h = source_now(s->slot);
+	char from[PATH_BYTES], to[PATH_BYTES + 1], name[64];
+
+	open_path(h, which, from);
+	final_name(h, which, name, sizeof(name));
+	snprintf(to, sizeof(to), "%s/%s", h->dir, name);
+	if (renameat2(output, from, output, to, RENAME_NOREPLACE) < 0 && errno != ENOENT)
+		return -errno; /* ENOENT: a killed relayd had renamed it */
+	chunk_record_forget_open(s, which);
+	return 0;
+}
+
+static void close_file(struct consumer_source *s, unsigned which)
+{
+	if (s->file[which] >= 0)
+		close(s->file[which]);
+	s->file[which] = -1;
+}
+
+/* A chunk in which nothing arrived, behind others: as if it had never been. */
+static void forget(struct consumer_source *s, unsigned which)
+{
+	char path[PATH_BYTES];
+
+	open_path(source_now(s->slot), which, path);
+	close_file(s, which);
+	chunk_record_forget_open(s, which);
+	(void)unlinkat(s->worker->config.output_fd, path, 0);
+	set_state(s, which, CHUNK_NONE);
+}
+
+int chunk_finish(struct consumer_source *s, unsigned which)
+{
+	const struct source_half *h = source_now(s->slot);
+	struct trace_dat_region *regions = calloc(s->slot->cpus, sizeof(*regions));
+	struct trace_dat_meta meta = {0};
+	const uint8_t *bytes;
+	char name[64];
+	uint64_t stored, received;
+	size_t len;
+	int r;
+
+	if (!regions)
+		return -ENOMEM;
+	frozen_regions(s, which, regions, &stored, &received);
+	if (!received && h->chunk[which].number > 1 && h->chunk[which].last) {
+		forget(s, which);
+		free(regions);
+		return 0;
+	}
+	r = chunk_file(s, which);
+	if (r == -ENOENT) /* renamed before a kill: only the state did not get to say so */
+		goto renamed;
+	if (r < 0)
+		goto out;
+	if (h->metadata_written) {
+		r = map_metadata(s, which, &bytes, &len);
+		if (r < 0)
+			goto out;
+		if (trace_dat_meta_parse(bytes, len, &meta) < 0)
+			memset(&meta, 0, sizeof(meta));
+		munmap((void *)bytes, len);
+	}
+	if (h->metadata_parsed && meta.complete) {
+		r = write_tail(s, which, &meta, regions);
+		if (r < 0)
+			goto out;
+	}
+	record_name(&h->chunk[which], name, sizeof(name));
+	r = chunk_record_write(s, which, name, &meta, stored);
+	if (r < 0)
+		goto out;
+	r = rename_into_place(s, which);
+	if (r < 0)
+		goto out;
+renamed:
+	close_file(s, which);
+	set_state(s, which, CHUNK_RENAMED);
+	counters_add(s->worker->counters, COUNTER_chunks_finished, 1);
+	if (h->chunk[which].why || !h->metadata_parsed)
+		counters_add(s->worker->counters, COUNTER_chunks_incomplete, 1);
+	r = 0;
+out:
+	free(regions);
+	return r;
+}
+
+void chunk_announce(struct consumer_source *s, unsigned which)
+{
+	const struct source_half *h = source_now(s->slot);
+	const struct source_chunk *c = &h->chunk[which];
+	struct worker_chunk info = {.source = s->ref,
+				    .source_number = s->slot->number,
+				    .number = c->number,
+				    .complete = !c->why && h->metadata_parsed,
+				    .sparse = h->metadata_parsed,
+				    .start_ns = c->start_ns,
+				    .end_ns = c->end_ns};
+	struct consumer_stream *t;
+	char name[64];
+
+	if (c->state != CHUNK_RENAMED)
+		return;
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct stream_half *sh = stream_now(t->slot);
+
+		if (sh->frozen_number != c->number)
+			continue;
+		info.bytes += sh->frozen.stored;
+		info.lost += sh->frozen.lost_events;
+	}
+	final_name(h, which, name, sizeof(name));
+	snprintf(info.path, sizeof(info.path), "%s/%s", h->dir, name);
+	s->worker->config.events->chunk(s->worker->config.ctx, &info);
+}
+
+void chunk_drop_oldest(struct consumer_source *s)
+{
+	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
+	uint32_t keep = session ? atomic_load(&session->keep_chunks) : 0;
+	int output = s->worker->config.output_fd;
+
+	for (;;) {
+		const struct source_half *now = source_now(s->slot);
+		uint32_t oldest = now->keep_from ? now->keep_from : 1;
+		uint32_t finished = now->next_chunk ? now->next_chunk - 1 : 0;
+		struct worker_chunk info = {.source = s->ref,
+					    .source_number = s->slot->number,
+					    .number = oldest,
+					    .deleted = true};
+		struct source_half *h;
+		char path[PATH_BYTES];
+
+		for (unsigned i = 0; i < 2; i++)
+			if (now->chunk[i].state != CHUNK_NONE &&
+			    now->chunk[i].state != CHUNK_RENAMED &&
+			    finished >= now->chunk[i].number)
+				finished = now->chunk[i].number - 1;
+		if (!keep || finished < keep || oldest > finished - keep)
+			return;
+		snprintf(path, sizeof(path), "%s/trace.%06u.json", now->dir, oldest);
+		(void)unlinkat(output, path, 0);
+		snprintf(path, sizeof(path), "%s/trace.%06u.dat", now->dir, oldest);
+		(void)unlinkat(output, path, 0);
+		h = source_begin(s->slot);
+		h->keep_from = oldest + 1;
+		source_commit(s->slot);
+		counters_add(s->worker->counters, COUNTER_chunks_dropped, 1);
+		snprintf(info.path, sizeof(info.path), "%.*s/trace.%06u.dat", (int)STATE_DIR,
+			 h->dir, oldest);
+		s->worker->config.events->chunk(s->worker->config.ctx, &info);
+	}
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - what the files of the consumer library share and nobody else sees.
+ *
+ *   worker ──owns──▶ consumer_source ──has──▶ chunk files (at most two open)
+ *                         └──has──▶ consumer_stream ──has──▶ descriptor, poll handle
+ *
+ * These objects are the process side of slots: descriptors and libuv handles. Everything that must
+ * survive is in the slot; an object can be dropped and made again at any time.
+ * Thread: all of it belongs to the worker's thread.
+ */
+#ifndef TRACERELAY_CONSUMER_INTERNAL_H
+#define TRACERELAY_CONSUMER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <urcu/list.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "common/mpsc.h"
+#include "common/state.h"
+#include "consumer/page.h"
+#include "consumer/trace_dat_layout.h"
+#include "consumer/worker.h"
+
+#define WORKER_MOVE_MAX   (1u << 20) /* bytes of one move: what a pipe holds */
+#define WORKER_SCAN_EVERY (2u << 20) /* bytes of pages between two readings of headers */
+#define WORKER_TICK_MS    250
+#define WORKER_COPY       (256u << 10) /* bytes of the buffer that copies metadata */
+
+struct consumer_stream {
+	struct consumer_source *source;
+	struct stream_slot *slot;
+	struct state_ref ref;
+	struct cds_list_head node; /* of source->streams, in CPU order */
+	uv_poll_t poll;            /* poll.data: this */
+	int fd;                    /* -1: none */
+	bool polling;              /* handle initialised */
+	bool closing;              /* handle is being closed */
+};
+
+struct consumer_source {
+	struct worker *worker;
+	struct source_slot *slot;
+	struct state_ref ref;
+	struct cds_list_head node;    /* of worker->sources */
+	struct cds_list_head streams; /* of consumer_stream */
+	struct trace_dat_layout layout;
+	int file[2];          /* of chunk[0], chunk[1]; -1: not open here */
+	bool asked;           /* for its session, since the last tick */
+	bool listed;          /* in worker->sources */
+	bool disk_logged;     /* a full disk was logged in this episode */
+	uint64_t chunk_bytes; /* stored in the chunk being filled */
+	unsigned doubts;      /* pages that the claimed sub-buffer size did not explain */
+	unsigned handles;     /* of streams, still to be closed */
+	bool gone;            /* freed when handles is 0 */
+};
+
+struct worker {
+	/* [any] */
+	uv_async_t wake;
+	struct mpsc queue;
+	_Atomic uint32_t open_streams;
+	_Atomic int64_t busy_since_ms;
+	/* constant after start */
+	struct worker_config config;
+	const struct state *st;
+	struct worker_slot *slot;
+	struct counters *counters;
+	uv_thread_t thread;
+	size_t pipe_size;
+	int null_fd;
+	uint64_t max_file_size;
+	/* worker's thread */
+	uv_loop_t loop;
+	uv_timer_t tick;
+	struct cds_list_head sources;
+	struct consumer_source **source_at; /* by slot index */
+	struct consumer_stream **stream_at; /* by slot index */
+	uint8_t *copy;                      /* WORKER_COPY bytes for copying metadata */
+	bool stopping;
+	bool stopped;
+};
+
+/* ---- consumer_source.c: the machine of one source ---- */
+
+/* The object of a slot that belongs to this worker, made if need be; NULL if it is not ours. */
+struct consumer_source *consumer_source_get(struct worker *w, struct state_ref ref);
+/* Do whatever is due: metadata, place, rotation, stop, end. Re-entered by every event. */
+void consumer_source_run(struct consumer_source *s);
+/* The same, with what is only looked at once a second. */
+void consumer_source_tick(struct consumer_source *s);
+void consumer_source_drop(struct consumer_source *s); /* frees when its handles are closed */
+struct page_format consumer_source_format(const struct source_half *h);
+/* True while a stream may not go beyond the end of its present page. */
+bool consumer_source_switching(const struct consumer_source *s, const struct stream_half *h);
+/* Storing is suspended (full disk). */
+void consumer_source_disk_failed(struct consumer_source *s, int error);
+
+/* ---- consumer_stream.c: a descriptor and its turn ---- */
+
+struct consumer_stream *consumer_stream_new(struct consumer_source *s, struct stream_slot *slot);
+void consumer_stream_attach(struct consumer_stream *t, int fd);
+/* End of file, or reason to end: the closing step, then the descriptor. */
+void consumer_stream_end(struct consumer_stream *t);
+void consumer_stream_drop(struct consumer_stream *t);
+
+/* ---- move.c: the step; datagrams.c: that of UDP streams ---- */
+
+/*
+ * One move from the stream's descriptor. Bytes moved; 0: end of file; -EAGAIN; another errno: the
+ * connection failed. Trouble with the disk is handled inside and is no error here.
+ */
+ssize_t move_stream(struct consumer_stream *t);
+ssize_t move_datagrams(struct consumer_stream *t);
+/* A first datagram. */
+void move_inbox(struct consumer_stream *t, unsigned inbox);
+/* Complete what an earlier relayd left in this worker's slot. */
+void move_recover(struct worker *w);
+void datagrams_recover(struct worker *w, struct consumer_stream *t);
+/* At the end of a UDP stream: drops behind the last datagram. */
+void datagrams_note_tail(struct consumer_stream *t);
+
+/* ---- scan.c ---- */
+
+/* Read the headers of the whole pages stored since the last time; sets due loss marks. */
+void scan_stream(struct consumer_stream *t);
+
+/* ---- chunk.c: files of chunks ---- */
+
+/* The descriptor of the source's chunk 0 or 1, opened (or created, if its state says so); negative
+ * errno. */
+int chunk_file(struct consumer_source *s, unsigned which);
+/* Start the next chunk in the free entry: name, file, metadata. 0 or negative errno. */
+int chunk_begin(struct consumer_source *s, unsigned *ret_which);
+/* A frozen chunk: table, record, name. 0, or negative errno: try again later. */
+int chunk_finish(struct consumer_source *s, unsigned which);
+/* Announce a renamed chunk. */
+void chunk_announce(struct consumer_source *s, unsigned which);
+/* Delete what keep-chunks does not keep. */
+void chunk_drop_oldest(struct consumer_source *s);
+/* Whether the metadata in the open chunk can be understood; commits what it says. */
+void chunk_parse_metadata(struct consumer_source *s, bool final);
+
+/* ---- place.c: directories ---- */
+
+/* mkdir -p below output.dir. 0 or errno. */
+int place_make(struct worker *w, const char *dir);
+/* A node name as a path component: harmless characters only. */
+void place_safe_host(const char *host, char *to, size_t cap);
+
+/* Give the source a directory (.incoming/N, or the final one) if it has none. 0 or errno. */
+int place_first(struct consumer_source *s);
+/* Move it to its final directory once session and host are known. 0 or errno. */
+int place_final(struct consumer_source *s);
+/* Complete a rename that was begun. */
+int place_resume(struct consumer_source *s);
+
+/* ---- rotation.c ---- */
+
+/* Begin what is due (orders, size, time, stop, region) and let streams switch. */
+void rotation_run(struct consumer_source *s);
+/* A stream whose position is at the end of a page, while its source switches. */
+void rotation_switch(struct consumer_stream *t);
+/* All of a source's streams have ended: freeze the last chunk. */
+void rotation_freeze_last(struct consumer_source *s, uint32_t why);
+
+/* ---- worker.c ---- */
+
+/* Around everything that may touch the disk, so that a hanging turn shows from outside. */
+void worker_turn_begin(struct worker *w);
+void worker_turn_end(struct worker *w);
+struct consumer_stream *worker_find_stream(struct worker *w, struct state_ref ref);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.c - the thread and loop of a consumer worker, and what is said to it.
+ *
+ * Other threads speak to a worker by its queue and one uv_async_t. Everything else happens on its
+ * own thread.
+ */
+#include "consumer/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu.h>
+
+#include "consumer/internal.h"
+
+enum order { ORDER_LOOK, ORDER_LOOK_ALL, ORDER_STREAM, ORDER_INBOX, ORDER_KEPT, ORDER_STOP };
+
+struct order_message {
+	struct mpsc_node node;
+	enum order order;
+	struct state_ref ref;
+	int fd;          /* STREAM */
+	uint32_t number; /* INBOX: which; KEPT: chunk */
+};
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- [any] ---- */
+
+static void post(struct worker *w, const struct order_message *order)
+{
+	struct order_message *m = malloc(sizeof(*m));
+
+	if (!m) { /* nothing can go on without: the next relayd starts from the state memory */
+		log_error("no-memory", "no memory for a message between threads");
+		abort();
+	}
+	*m = *order;
+	if (mpsc_push(&w->queue, &m->node))
+		uv_async_send(&w->wake);
+}
+
+void worker_look(struct worker *w, struct state_ref source)
+{
+	post(w, &(struct order_message){.order = ORDER_LOOK, .ref = source});
+}
+
+void worker_look_all(struct worker *w)
+{
+	post(w, &(struct order_message){.order = ORDER_LOOK_ALL});
+}
+
+void worker_stream(struct worker *w, struct state_ref stream, int fd)
+{
+	post(w, &(struct order_message){.order = ORDER_STREAM, .ref = stream, .fd = fd});
+}
+
+void worker_inbox(struct worker *w, unsigned inbox)
+{
+	post(w, &(struct order_message){.order = ORDER_INBOX, .number = inbox});
+}
+
+void worker_chunk_kept(struct worker *w, struct state_ref source, uint32_t number)
+{
+	post(w, &(struct order_message){.order = ORDER_KEPT, .ref = source, .number = number});
+}
+
+void worker_stop(struct worker *w)
+{
+	post(w, &(struct order_message){.order = ORDER_STOP});
+}
+
+uint32_t worker_load(const struct worker *w)
+{
+	return atomic_load(&w->open_streams);
+}
+
+int64_t worker_busy_since_ms(const struct worker *w)
+{
+	return atomic_load(&w->busy_since_ms);
+}
+
+/* ---- the worker's thread ---- */
+
+void worker_turn_begin(struct worker *w)
+{
+	atomic_store_explicit(&w->busy_since_ms, monotonic_ms(), memory_order_relaxed);
+}
+
+void worker_turn_end(struct worker *w)
+{
+	atomic_store_explicit(&w->busy_since_ms, 0, memory_order_relaxed);
+}
+
+struct consumer_stream *worker_find_stream(struct worker *w, struct state_ref ref)
+{
+	struct stream_slot *slot = state_stream(w->st, ref);
+	struct consumer_stream *t;
+
+	if (!slot || !consumer_source_get(w, slot->source))
+		return NULL;
+	t = w->stream_at[ref.index];
+	return t && t->ref.id == ref.id ? t : NULL;
+}
+
+static void look_all(struct worker *w)
+{
+	struct consumer_source *s, *next;
+
+	cds_list_for_each_entry_safe (s, next, &w->sources, node)
+		consumer_source_run(s);
+}
+
+static void on_kept(struct worker *w, const struct order_message *m)
+{
+	struct consumer_source *s = consumer_source_get(w, m->ref);
+
+	if (!s)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct source_chunk *c = &source_now(s->slot)->chunk[i];
+		struct source_half *h;
+
+		if (c->state != CHUNK_RENAMED || c->number != m->number)
+			continue;
+		h = source_begin(s->slot);
+		h->chunk[i].state = CHUNK_NONE;
+		source_commit(s->slot);
+	}
+	consumer_source_run(s);
+}
+
+static void on_inbox(struct worker *w, unsigned inbox)
+{
+	const struct inbox_half *in = inbox_now(&w->st->inbox[inbox]);
+	struct consumer_stream *t;
+
+	if (in->state != INBOX_ASSIGNED)
+		return; /* stored before a kill */
+	t = worker_find_stream(w, in->stream);
+	if (t)
+		move_inbox(t, inbox);
+}
+
+static void on_stream(struct worker *w, const struct order_message *m)
+{
+	struct consumer_stream *t = worker_find_stream(w, m->ref);
+	struct consumer_source *s;
+
+	if (!t) {
+		close(m->fd);
+		return;
+	}
+	s = t->source;
+	consumer_stream_attach(t, m->fd);
+	consumer_source_run(s);
+}
+
+static void take(struct mpsc_node *node, void *arg)
+{
+	struct order_message *m = caa_container_of(node, struct order_message, node);
+	struct worker *w = arg;
+	struct consumer_source *s;
+
+	switch (m->order) {
+	case ORDER_LOOK:
+		s = consumer_source_get(w, m->ref);
+		if (s)
+			consumer_source_run(s);
+		break;
+	case ORDER_LOOK_ALL:
+		look_all(w);
+		break;
+	case ORDER_STREAM:
+		on_stream(w, m);
+		break;
+	case ORDER_INBOX:
+		on_inbox(w, m->number);
+		break;
+	case ORDER_KEPT:
+		on_kept(w, m);
+		break;
+	case ORDER_STOP:
+		w->stopping = true;
+		look_all(w);
+		break;
+	}
+	free(m);
+}
+
+static void stop_when_done(struct worker *w)
+{
+	if (!w->stopping || w->stopped || !cds_list_empty(&w->sources))
+		return;
+	w->stopped = true;
+	w->config.events->stopped(w->config.ctx, w);
+	uv_close((uv_handle_t *)&w->tick, NULL);
+	uv_close((uv_handle_t *)&w->wake, NULL);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+	struct worker *w = wake->data;
+
+	worker_turn_begin(w);
+	mpsc_drain(&w->queue, take, w);
+	stop_when_done(w);
+	worker_turn_end(w);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+	struct worker *w = tick->data;
+	struct consumer_source *s, *next;
+
+	cds_list_for_each_entry_safe (s, next, &w->sources, node)
+		consumer_source_tick(s);
+	stop_when_done(w);
+}
+
+static void thread_main(void *arg)
+{
+	struct worker *w = arg;
+
+	rcu_register_thread();
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	rcu_unregister_thread();
+}
+
+/* ---- life ---- */
+
+static void free_parts(struct worker *w)
+{
+	if (w->null_fd >= 0)
+		close(w->null_fd);
+	free(w->source_at);
+	free(w->stream_at);
+	free(w->copy);
+	free(w);
+}
+
+static int init_loop(struct worker *w)
+{
+	int r = uv_loop_init(&w->loop);
+
+	if (r < 0)
+		return r;
+	w->wake.data = w->tick.data = w;
+	uv_async_init(&w->loop, &w->wake, on_wake);
+	uv_timer_init(&w->loop, &w->tick);
+	uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
+	return 0;
+}
+
+int worker_start(const struct worker_config *config, struct worker **ret)
+{
+	const struct state_capacity *capacity = &config->state->header->capacity;
+	struct worker *w = calloc(1, sizeof(*w));
+	int r = -ENOMEM;
+
+	if (!w)
+		return -ENOMEM;
+	w->config = *config;
+	w->st = config->state;
+	w->slot = &config->state->worker[config->index];
+	w->counters = &config->state->counters[config->index];
+	w->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	w->source_at = calloc(capacity->sources, sizeof(struct consumer_source *));
+	w->stream_at = calloc(capacity->streams, sizeof(struct consumer_stream *));
+	w->copy = malloc(WORKER_COPY);
+	CDS_INIT_LIST_HEAD(&w->sources);
+	mpsc_init(&w->queue);
+	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->copy)
+		goto fail;
+	r = fcntl(config->pipe_write, F_GETPIPE_SZ);
+	w->pipe_size = r > 0 ? (size_t)r : 65536;
+	r = trace_dat_layout_probe(config->output_fd, &w->max_file_size);
+	if (r < 0)
+		goto fail;
+	r = state_touch(w->st, w->slot, sizeof(*w->slot));
+	if (r < 0)
+		goto fail;
+	r = init_loop(w);
+	if (r < 0)
+		goto fail;
+	move_recover(w); /* no thread yet: this one stands in for it */
+	r = uv_thread_create(&w->thread, thread_main, w);
+	if (r < 0)
+		abort(); /* a start that cannot have threads: sessiond-lite tries again */
+	*ret = w;
+	return 0;
+fail:
+	free_parts(w);
+	return r;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	uv_thread_join(&w->thread);
+	uv_loop_close(&w->loop);
+	close(w->config.pipe_read);
+	close(w->config.pipe_write);
+	free_parts(w);
+}
