@@ -23,7 +23,7 @@ done
 
 # Both families at once, the same bytes as trace-cmd listen (which knows IPv4 only).
 start_listen
-tee_on=::1 tee_relay=[::1]:$port start_tee --listen 127.0.0.1:"$listen_port" --count 1
+tee_on=::1 tee_relay="[::1]:$port" start_tee --listen 127.0.0.1:"$listen_port" --count 1
 record teed -N only6:"$tee_port" -t "${events[@]}" "${workload[@]}" || fail "trace-cmd record through the tee"
 await_tee 1
 await_chunk

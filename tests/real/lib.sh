@@ -139,6 +139,7 @@ wait_for() {
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
+port_closed() { ! listens "$1"; }
 listens() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
 
 # --- Tracing ---------------------------------------------------------------------------------------------------------
@@ -203,6 +204,7 @@ record_in_background() {
 	local log=$1
 	shift
 	(cd "$work" && exec trace-cmd record "$@") >"$work/$log.log" 2>&1 &
+	# shellcheck disable=SC2034 # used by the tests
 	client_pid=$!
 }
 
@@ -229,6 +231,7 @@ end_workload() { : >"$work/enough"; }
 
 # --- The real server and the proxy -----------------------------------------------------------------------------------
 
+# shellcheck disable=SC2120
 start_listen() {
 	local where=${1:-$listen_dir} on=${2:-$listen_port}
 	mkdir -p "$where"
@@ -275,6 +278,21 @@ listen_file() {
 	echo "$file"
 }
 
+# Pages that the tee has got from client N (and so has given to the relay, or is about to).
+sent_bytes() { cat "$work/sent-$1".cpu* 2>/dev/null | wc -c; }
+sent_at_least() { [ "$(sent_bytes "$1")" -ge "$2" ]; }
+# The relay's ports are below those that the kernel gives to connecting sockets.
+streams_of_tee_closed() { ! ss -Htn state established | awk '{ print $4 }' | grep -qE ':30[0-2][0-9]{2}$'; }
+
+# client_of FILE: the client of the tee whose pages it holds.
+client_of() {
+	local line
+	for line in $(grep '^{' "$work/tee.out" | jq .client); do
+		! "$real_dir/pages.py" --same "$work/sent-$line" "$1" 2>/dev/null || { echo "$line" && return; }
+	done
+	fail "$1 holds no client's pages"
+}
+
 stop_tee() {
 	[ -n "$tee_pid" ] || return 0
 	kill -TERM "$tee_pid" 2>/dev/null || true
@@ -316,7 +334,7 @@ launch_relay() {
 	! gone $sessiond_pid || fail "sessiond-lite ended before it was ready"
 }
 
-ready_or_dead() { grep -q '^ready' "$work/relay.out" || gone "$sessiond_pid"; }
+ready_or_dead() { grep -qs '^ready' "$work/relay.out" || gone "$sessiond_pid"; }
 
 relays_left() {
 	local pid
@@ -384,16 +402,26 @@ received_bytes() {
 		| (.ledger // .).received] | add // 0'
 }
 
-# ledger_lines FILE: of a record or of the status document: one line `STREAM RECEIVED STORED DISCARDED` per stream.
+# ledger_lines FILE: of a record or of the status document: one line `CPU RECEIVED STORED DISCARDED` per stream.
 ledger_lines() {
-	jq -r '.streams[] | . as $s | (.ledger // .) | [($s.cpu // $s.id // $s.name), .received, .stored,
-		(.discarded | if type == "object" then ([.[]] | add // 0) else . end)] | @tsv' "$1"
+	jq -r '.streams[] | [.cpu, .received, .stored, ([.discarded[]] | add // 0)] | @tsv' "$1"
 }
 
+relay_received() { [ "$(received_bytes "$1")" -ge "$2" ]; }
+
+# Every stream of the status document: received = stored + discarded. What is wrong is left in $work/ledger.bad.
+relay_ledger_holds() {
+	status_json >"$work/status.json"
+	ledger_lines "$work/status.json" | awk '$2 != $3 + $4' >"$work/ledger.bad"
+	[ ! -s "$work/ledger.bad" ]
+}
+
+# Of a record (trace.json):
 record_complete() { jq -r '.complete' "$1"; }
-record_sparse() { jq -e '(.sparse // (.layout == "sparse")) == true' "$1" >/dev/null; }
-record_dropped() { jq "[.streams[] | (.datagrams_dropped // .dropped // 0)] | add // 0" "$1"; }
-record_discarded_for() { jq --arg why "$2" '[.streams[] | (.ledger // .).discarded[$why] // 0] | add // 0' "$1"; }
+record_sparse() { jq -e '.layout == "sparse"' "$1" >/dev/null; }
+record_pages() { jq -r '.streams | "\([.[].pages] | add // 0) \([.[].lost_events] | add // 0)"' "$1"; }
+record_dropped() { jq '[.streams[].datagrams_dropped] | add // 0' "$1"; }
+record_discarded_for() { jq --arg why "$2" '[.streams[].discarded[$why]] | add // 0' "$1"; }
 
 # --- Results ---------------------------------------------------------------------------------------------------------
 
@@ -402,6 +430,7 @@ chunks() {
 	find "$out_dir/$1" -name 'trace*.dat' -path '*/*-*/*' 2>/dev/null | sort
 }
 
+at_most_chunks() { [ "$(chunks "$1" | wc -l)" -le "$2" ]; }
 has_chunks() { [ "$(chunks "$1" | wc -l)" -ge "$2" ]; }
 
 # await_chunks SESSION N: until N have appeared under their final names; they are then in the array `found`.
@@ -413,6 +442,7 @@ await_chunks() {
 
 # await_chunk [SESSION]: until a finished trace file appears that no earlier call has seen; its name is then in $chunk.
 chunk='' chunks_seen=$'\n'
+# shellcheck disable=SC2120
 await_chunk() {
 	wait_for 20 "a finished trace file in session ${1:-default}" find_new_chunk "${1:-default}"
 	chunks_seen+=$chunk$'\n'
@@ -495,8 +525,11 @@ check_same_events() {
 	rm "$work/events.a" "$work/events.b"
 }
 
+# The bytes in its regions.
+data_bytes() { "$real_dir/pages.py" "$1" | awk 'NR > 1 { n += $3 } END { print n + 0 }'; }
+
 # check_record FILE [COMPLETE]: the record beside it was there first and its ledger is exact: per stream
-# received = stored + discarded, and what is stored is in the file.
+# received = stored + discarded; bytes, pages and the traced kernel's lost events are those in the file.
 check_record() {
 	local json bad stored held
 	json=$(record_of "$1")
@@ -507,8 +540,10 @@ check_record() {
 	bad=$(awk '$2 != $3 + $4' "$work/ledger.txt")
 	[ -z "$bad" ] || fail "$json: received is not stored + discarded: $bad"
 	stored=$(awk '{ n += $3 } END { print n + 0 }' "$work/ledger.txt")
-	held=$("$real_dir/pages.py" "$1" | awk 'NR > 1 { n += $3 } END { print n + 0 }')
+	held=$(data_bytes "$1")
 	[ "$stored" = "$held" ] || fail "$json says $stored bytes are stored, $1 holds $held"
+	held=$("$real_dir/pages.py" "$1" | awk 'NR > 1 { n += $4; lost += $8 } END { print n + 0, lost + 0 }')
+	[ "$(record_pages "$json")" = "$held" ] || fail "$json says pages and lost events $(record_pages "$json"), not $held"
 	[ -z "${2:-}" ] || [ "$(record_complete "$json")" = "$2" ] ||
 		fail "$json: complete is $(record_complete "$json"), not $2"
 }
@@ -526,10 +561,7 @@ check_same_bytes() {
 }
 
 is_compact() {
-	local size blocks
-	size=$(stat -c %s "$1")
-	blocks=$("$real_dir/pages.py" "$1" | awk 'NR > 1 { n += $3 } END { print n + 0 }')
-	[ "$size" -le $((blocks * 11 / 10 + (8 << 20))) ]
+	[ "$(stat -c %s "$1")" -le $(($(data_bytes "$1") * 11 / 10 + (12 << 20))) ]
 }
 
 # check_compact FILE: soon its apparent size does not surprise who copies it. Where the file system cannot collapse a range

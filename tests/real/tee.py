@@ -154,7 +154,7 @@ class Stream:
             self.port_sock.listen(1)
         self.port = self.port_sock.getsockname()[1]
         prefix = client.tee.args.dump
-        self.dump = open(f"{prefix}{client.number}.cpu{cpu}", "wb", buffering=1 << 20) if prefix else None
+        self.dump = open(f"{prefix}{client.number}.cpu{cpu}", "wb", buffering=0) if prefix else None
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):

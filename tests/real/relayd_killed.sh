@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# relayd_killed - SIGKILL of relayd 20 times at random moments of a recording, the first ones during its handshake and
+# metadata. The client notices nothing, and the report is line by line that of trace-cmd listen, which nobody killed.
+#
+# TRACERELAY_REAL_KILLS and TRACERELAY_REAL_SEED change the number and the moments.
+# shellcheck source=tests/real/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+kills=${TRACERELAY_REAL_KILLS:-20}
+seed=${TRACERELAY_REAL_SEED:-$$}
+RANDOM=$seed
+note "seed $seed"
+
+killed=0 last=0
+another_relayd() {
+	relayd=$(relayd_pid 2>/dev/null) && [ -n "$relayd" ] && [ "$relayd" != "$last" ] && [ -d "/proc/$relayd" ]
+}
+kill_relayd() {
+	wait_for 20 "relayd number $((killed + 1))" another_relayd
+	sleep "0.$(printf %03d $((RANDOM % 250)))" # the random moment
+	kill -KILL "$relayd"
+	last=$relayd
+	killed=$((killed + 1))
+}
+
+start_relay
+start_listen
+start_tee --listen 127.0.0.1:"$listen_port" --count 1
+
+endless 500 0.03
+record_in_background client -N 127.0.0.1:"$tee_port" -t --file-version 6 "${events[@]}" "${workload[@]}"
+while [ $killed -lt "$kills" ]; do
+	kill_relayd
+	! gone "$client_pid" || fail "trace-cmd record ended after $killed kills"
+done
+wait_for 20 "relayd number $((killed + 1))" another_relayd
+before=$(sent_bytes 1)
+wait_for 20 "pages after the last kill" sent_at_least 1 $((before + 1000000))
+end_workload
+await_client "$client_pid"
+await_tee 1
+await_chunk
+[ "$(chunks default | wc -l)" = 1 ] || fail "$(chunks default | wc -l) files of one recording"
+check_chunk "$chunk" 50000
+check_same_bytes 1 "$chunk"
+check_same_report "$chunk" "$(listen_file 1)" "after $killed kills: relay and trace-cmd listen"
+check_compact "$chunk"
+pass "seed $seed"
