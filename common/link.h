@@ -27,7 +27,8 @@ enum link_type {
 	LINK_CONVERSATIONS, /* items: conversation slots; a descriptor each */
 	LINK_STREAMS, /* items: stream slots (TCP, or a stream's own UDP socket); a descriptor each
 		       */
-	LINK_SHARED,  /* items: .port of a leased UDP port; its shared socket each */
+	LINK_SHARED,  /* items: .port of a leased UDP port; its shared socket each. A port may
+			 have several (families, addresses of ours): .id tells them apart */
 	LINK_SYNCED,  /* after SETUP: everything alive has been passed */
 	LINK_LEASED,  /* answer to LEASE; error < 0: refused, else the source is in the slot */
 	LINK_MATCHED, /* answer to MATCH: source_slot.session is set (error < 0: session gone) */
@@ -36,7 +37,8 @@ enum link_type {
 	LINK_SESSION,     /* hint: session_slot index changed */
 	LINK_CHUNK_KEPT,  /* answer to CHUNK: the catalog has it */
 	LINK_COMPACT,     /* please compact the finished trace.dat at text (below output.dir) */
-	LINK_HELD,        /* answer to HOLD */
+	LINK_HELD,        /* answer to HOLD. Before SYNCED: an earlier relayd had this held; its
+			     chunk.key and text, its descriptor beside it; RELEASE when done */
 	LINK_SHUTDOWN,    /* finish the open chunks and exit */
 
 	/* relayd -> sessiond-lite */
@@ -50,7 +52,8 @@ enum link_type {
 	LINK_DONE,       /* hint: slots are done (conversation / source / stream closed) */
 	LINK_CHUNK, /* a finished chunk for the catalog; ref: source; chunk fields; text: path */
 	LINK_COMPACTED, /* text: path; error: 0 done, -EOPNOTSUPP stays sparse, else try later */
-	LINK_HOLD,      /* fd: please keep a duplicate until RELEASE (a file lease lives on it) */
+	LINK_HOLD,      /* fd: please keep a duplicate until RELEASE (a file lease lives on it);
+			   chunk.key and text come back in HELD */
 	LINK_RELEASE,   /* chunk.key */
 	LINK_STOPPED,   /* everything is finished; relayd exits */
 };
@@ -61,7 +64,7 @@ struct link_item {
 	uint32_t index;
 	uint16_t port;   /* SHARED */
 	uint16_t family; /* SHARED: AF_INET or AF_INET6 */
-	uint64_t id;
+	uint64_t id;     /* of the slot; SHARED: of the socket, never used again */
 };
 
 struct link_lease {
