@@ -18,6 +18,7 @@ struct part {
 };
 
 struct compact_plan {
+	uint64_t tail_end;
 	uint32_t cpus;
 	uint32_t count; /* of steps */
 	uint32_t parts;
@@ -73,6 +74,7 @@ int compact_plan_new(const struct trace_dat_region *regions, uint32_t cpus, uint
 	if (!plan)
 		return -ENOMEM;
 	plan->cpus = cpus;
+	plan->tail_end = tail_end;
 	for (uint32_t i = 0; i < cpus; i++) {
 		const struct trace_dat_region *r = &regions[i];
 
@@ -104,7 +106,7 @@ uint64_t compact_plan_start_size(const struct compact_plan *plan)
 {
 	const struct part *last = plan->part + plan->parts - 1;
 
-	return plan->parts ? last->offset + last->bytes : 0;
+	return plan->parts ? last->offset + last->bytes : plan->tail_end;
 }
 
 uint64_t compact_plan_final_size(const struct compact_plan *plan)

@@ -34,7 +34,8 @@ int compact_plan_new(const struct trace_dat_region *regions, uint32_t cpus, uint
 		     uint32_t subbuf_size, uint32_t block_size, struct compact_plan **ret);
 void compact_plan_free(struct compact_plan *plan); /* NULL is a no-op */
 
-/* The size to ftruncate() the file to before the first step: the end of its last region. */
+/* The size to ftruncate() the file to before the first step: the end of its last region (of the
+ * tail, if no region has bytes). The same as trace_dat_tail.file_size. */
 uint64_t compact_plan_start_size(const struct compact_plan *plan);
 
 /* The apparent size after the last step. */
