@@ -17,6 +17,7 @@
 # and nowhere else.
 
 set -euo pipefail
+unset TRACERELAY_RUN_DIR # who runs a test may have a relay of their own
 
 real_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top_srcdir=$(cd "$real_dir/../.." && pwd)
@@ -320,7 +321,6 @@ start_relay() {
 launch_relay() {
 	local program=$1
 	shift
-	export TRACERELAY_RUN_DIR=$run_dir
 	export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$work/san/asan"
 	export UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}log_path=$work/san/ubsan:print_stacktrace=1"
 	export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}log_path=$work/san/tsan"

@@ -38,7 +38,6 @@ mount --bind "$work/var-lib" /var/lib
 out_dir=/var/lib/tracerelay
 run_dir=/run/tracerelay
 launch_relay sessiond-lite
-unset TRACERELAY_RUN_DIR
 "$TRACERELAY_BIN/relayctl" status >"$work/status.log" || fail "relayctl does not find the daemon in its default place"
 record defaults -N localhost:12345 -t -e sched "$real_dir/workload.sh" 100 || fail "trace-cmd record"
 await_chunk
