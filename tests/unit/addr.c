@@ -202,6 +202,9 @@ Test(addr, comparing_and_hashing_go_together)
 	cr_assert_neq(addr_hash(&a, 1), addr_hash(&a, 2), "the seed counts");
 	cr_assert_not(addr_same_host(&c, &d), "another link is another host");
 	cr_assert_neq(addr_hash_host(&c, 1), addr_hash_host(&d, 1));
+	a = parsed("2001:db8::1");
+	b = parsed("0:0:0:1:2001:db8::");
+	cr_assert_neq(addr_hash_host(&a, 1), addr_hash_host(&b, 1), "the same halves, swapped");
 }
 
 /* 256 hosts x 16 ports into 4096 buckets by the low bits, as cds_lfht takes them: at random the

@@ -38,9 +38,21 @@ Test(wire, a_short_read_fails_and_the_failure_stays)
 	cr_assert_eq(wire_get_u8(&r), 0, "seven bytes are there, but the reader has failed");
 	cr_assert_null(wire_take(&r, 0));
 	cr_assert_eq(wire_left(&r), 0);
+	cr_assert_str_eq(wire_get_str(&r, 0, NULL), "");
 	wire_skip(&r, 0);
 	wire_fail(&r, -EPROTO);
 	cr_assert_eq(wire_end(&r), -EBADMSG, "the first failure is the one told");
+}
+
+Test(wire, a_failed_reader_finds_no_string)
+{
+	struct wire_reader r = wire_reader_init("there\0", 7);
+	size_t len = 9;
+
+	wire_fail(&r, -EPROTO);
+	cr_assert_str_eq(wire_get_str(&r, 10, &len), "");
+	cr_assert_eq(len, 0);
+	cr_assert_eq(wire_end(&r), -EPROTO);
 }
 
 Test(wire, every_cut_of_a_message_is_noticed)
