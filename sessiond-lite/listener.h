@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener.h - the control ports: trace-cmd.listen and the sessions' own.
+ *
+ * What is accepted gets a slot, is kept in the store and passed to relayd; not a byte is read here.
+ *
+ * Life:   listener_create() to listener_free(), which closes all ports.
+ * Thread: sessiond-lite's loop.
+ * Source: design.md sections 1 and 7. Test: tests/unit/listener.c.
+ */
+#ifndef TRACERELAY_SESSIOND_LITE_LISTENER_H
+#define TRACERELAY_SESSIOND_LITE_LISTENER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "sessiond-lite/acceptor.h"
+#include "sessiond-lite/bound_socket.h"
+#include "sessiond-lite/relayd_link.h"
+#include "sessiond-lite/store.h"
+
+struct listeners;
+
+int listener_create(const struct keep_alive *keep_alive, struct acceptor *acceptor,
+		    struct store *store, struct relayd_link *link, struct listeners **ret);
+void listener_free(struct listeners *l); /* NULL is a no-op */
+
+/*
+ * Listen on one more address. An IPv6 one takes no IPv4 peers.
+ * @own_session  1 + index of the session that all its clients belong to, or 0
+ * @ret_bound    the address as bound, which tells the port where 0 was asked for; may be NULL
+ * Return 0; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EAFNOSUPPORT and the like; -EMFILE; -ENOMEM.
+ */
+int listener_add(struct listeners *l, const struct addr *at, uint32_t own_session,
+		 struct addr *ret_bound);
+
+/* Close the ports of a session (destroy-session). What was accepted stays. */
+void listener_remove(struct listeners *l, uint32_t own_session);
+
+/* Close all: the relay is being shut down. */
+void listener_remove_all(struct listeners *l);
+
+/* The i-th address listened on, in the order they were added. 0 or -ENOENT. */
+int listener_get(const struct listeners *l, size_t i, struct addr *ret_at,
+		 uint32_t *ret_own_session);
+
+#endif
