@@ -130,35 +130,58 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
 }
 
 /* What size_explains() lets pass. */
-#define ALLOW_DISORDER 1u /* datagrams overtake each other */
-#define ALLOW_ZEROS    2u /* a page nobody wrote, or the padding of larger sub-buffers */
+#define ALLOW_ZEROS    1u /* sub-buffers that nobody wrote */
+#define ALLOW_DISORDER 2u
 
-/* Whether all headers at multiples of format->size are sane. */
-static bool size_explains(const uint8_t *bytes, size_t len, const struct page_format *format,
-			  unsigned allow)
+/* One header in so many may be earlier than the one before it: datagrams overtake each other. Where
+ * headers are read out of the middle of sub-buffers, every second or third is. */
+#define ORDERLY 8
+
+/* Behind its events a sub-buffer is zero: looked at where headers would be if it were smaller. */
+static bool padding_is_zero(const uint8_t *page, size_t len, uint32_t used,
+			    const struct page_format *format, uint32_t smaller)
 {
+	static const uint8_t zeros[PAGE_HEADER_MAX];
+	uint32_t header = page_header_size(format);
+
+	for (uint32_t at = smaller; at < format->size && len >= at + header; at += smaller) {
+		if (at >= used && memcmp(page + at, zeros, header) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Whether all headers at multiples of format->size are sane, and the headers at multiples of
+ * @smaller between them are none. */
+static bool size_explains(const uint8_t *bytes, size_t len, const struct page_format *format,
+			  uint32_t smaller, unsigned allow)
+{
+	uint32_t header = page_header_size(format);
+	size_t headers = 0, back = 0;
 	uint64_t last = 0;
 
-	for (size_t at = 0; at < len && len - at >= page_header_size(format); at += format->size) {
+	for (size_t at = 0; at < len && len - at >= header; at += format->size) {
 		uint64_t time = get_time(bytes + at, format);
 		uint64_t word = get_commit(bytes + at + 8, format);
 		uint32_t commit = (uint32_t)word;
 		uint32_t upper = (uint32_t)(word >> 32);
+		uint32_t used = header + (commit & COMMIT_BYTES) + format->commit_size;
 
-		if (time == 0 && word == 0) {
-			if (allow & ALLOW_ZEROS)
-				continue;
+		if (time == 0 && word == 0 && !(allow & ALLOW_ZEROS))
 			return false;
-		}
 		if (commit & COMMIT_STRAY || !commit_fits(commit, format))
 			return false;
 		if (upper != 0 && !(upper == UINT32_MAX && commit & COMMIT_LOST))
 			return false;
-		if (time < last && !(allow & ALLOW_DISORDER))
+		if (!padding_is_zero(bytes + at, len - at, used, format, smaller))
 			return false;
+		if (word == 0) /* empty: a filler, or nobody's */
+			continue;
+		back += time < last;
+		headers++;
 		last = time;
 	}
-	return true;
+	return back <= headers / ORDERLY || allow & ALLOW_DISORDER;
 }
 
 uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_format *format)
@@ -169,7 +192,7 @@ uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_for
 	/* The strictest reading that any size satisfies decides. */
 	for (unsigned allow = 0; allow <= (ALLOW_DISORDER | ALLOW_ZEROS); allow++) {
 		for (f.size = format->size; f.size <= PAGE_SIZE_MAX; f.size *= 2) {
-			if (size_explains(bytes, len, &f, allow))
+			if (size_explains(bytes, len, &f, format->size, allow))
 				return f.size;
 		}
 	}

@@ -88,16 +88,26 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
 
 /*
  * The sub-buffer size that the start of a stream proves.
- * @bytes   the stream's first bytes (position 0 of the stream, not of a window: from the middle of
- * a sub-buffer anything may look like a header). A few MiB are plenty; it must reach the page that
- * raised the doubt, header included.
+ * @bytes   the stream from its position 0 (in the middle of a sub-buffer anything may look like a
+ *          header), as much of it as there is, up to a few MiB: not just up to the doubtful page
  * @format  with the claimed size
- * Return the smallest power-of-two multiple of the claimed size, up to PAGE_SIZE_MAX, under which
- * every page header seen is sane: commit fits, no stray bits, times do not decrease, no all-zero
- * headers (those are accepted only if no size does without). 0 if there is none: the stream is no
- * ring buffer.
+ * Return the smallest power-of-two multiple of the claimed size, up to PAGE_SIZE_MAX, that explains
+ * every header seen: commit fits, no stray bits, times hardly ever decrease, zeros behind the
+ * events and nowhere else (disorder and unwritten sub-buffers are accepted if no size does
+ * without). 0 if there is none: a page is bad, whatever the size, and the claim is as good as any
+ * other. Not to be trusted without page_proof_holds().
  */
 uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_format *format);
+
+/*
+ * Whether a result of page_prove_size() can be relied on: the header behind the first sub-buffer
+ * was among the @len bytes, or they are all that the stream has (@ended). Until then ask again with
+ * more: a page of 5000 bytes, seen alone, fits into 8 KiB as well as into 16.
+ */
+static inline bool page_proof_holds(uint32_t proved, size_t len, bool ended)
+{
+	return proved != 0 && len >= (size_t)proved + (ended ? 0 : PAGE_HEADER_MAX);
+}
 
 /*
  * Notes in the page itself that events were lost before it, as the kernel does: sets bit 31 of the
