@@ -122,7 +122,7 @@ struct conversation_half {
 	uint64_t received_base; /* ring position: bytes received before the receive below */
 	uint64_t sent_base;     /* bytes of the current reply sent before the send below */
 	uint32_t reply_len;     /* bytes of the current reply; all sent: nothing to send */
-	uint32_t closing;       /* 0, or enum close_reason: the closing step was taken */
+	uint32_t closing;       /* 0, or 1 + enum close_reason: the closing step was taken */
 	uint32_t closing_reset; /* close by reset instead of FIN */
 	uint32_t eof;           /* the peer's end of file was seen */
 	uint64_t metadata;      /* bytes of metadata given to the source so far */

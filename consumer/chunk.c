@@ -154,14 +154,23 @@ int chunk_file(struct consumer_source *s, unsigned which)
 	return fd;
 }
 
+/* Named, or open behind another open one: no stream fills it yet. */
+static bool is_next(const struct source_half *h, unsigned which)
+{
+	const struct source_chunk *c = &h->chunk[which], *other = &h->chunk[1 - which];
+
+	return c->state == CHUNK_NAMED ||
+	       (c->state == CHUNK_OPEN && other->state == CHUNK_OPEN && c->number > other->number);
+}
+
 int chunk_begin(struct consumer_source *s, unsigned *ret_which)
 {
 	const struct source_half *now = source_now(s->slot);
 	unsigned which;
 	int fd;
 
-	/* One that was named before and could not be created is tried again. */
-	for (which = 0; which < 2 && now->chunk[which].state != CHUNK_NAMED; which++)
+	/* One that was named or opened before the rotation could begin is taken up again. */
+	for (which = 0; which < 2 && !is_next(now, which); which++)
 		;
 	for (unsigned i = 0; i < 2 && which == 2; i++)
 		if (now->chunk[i].state == CHUNK_NONE)
@@ -339,6 +348,12 @@ static void forget(struct consumer_source *s, unsigned which)
 	chunk_record_forget_open(s, which);
 	(void)unlinkat(s->worker->config.output_fd, path, 0);
 	set_state(s, which, CHUNK_NONE);
+}
+
+void chunk_forget_next(struct consumer_source *s, unsigned present)
+{
+	if (is_next(source_now(s->slot), 1 - present))
+		forget(s, 1 - present);
 }
 
 int chunk_finish(struct consumer_source *s, unsigned which)

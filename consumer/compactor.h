@@ -20,7 +20,7 @@ struct compactor_events {
 	 * duplicate until release(), so that the lease outlives a kill. fd is borrowed until
 	 * compactor_held(key) answers.
 	 */
-	void (*hold)(void *ctx, uint64_t key, int fd);
+	void (*hold)(void *ctx, uint64_t key, const char *path, int fd);
 	void (*release)(void *ctx, uint64_t key);
 	/* Done: 0; -EOPNOTSUPP: stays sparse; -EAGAIN: in use, order it again later; other errno:
 	 * failed. */
@@ -34,6 +34,11 @@ int compactor_start(int output_fd, const struct compactor_events *events, void *
 void compactor_order(struct compactor *c, const char *path);
 /* [any] Answer to hold(). */
 void compactor_held(struct compactor *c, uint64_t key);
+/*
+ * [any] An earlier relayd was killed with this file under way: fd (owned from now on) carries its
+ * file lease. Complete it before anything else.
+ */
+void compactor_inherit(struct compactor *c, uint64_t key, const char *path, int fd);
 /* Ends after the file under way; then frees. */
 void compactor_stop(struct compactor *c);
 

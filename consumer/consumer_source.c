@@ -381,6 +381,8 @@ static bool chunk_in(const struct source_half *h, enum chunk_state low, enum chu
 
 static void finish_chunks(struct consumer_source *s)
 {
+	if (!source_now(s->slot)->placed)
+		return;
 	for (unsigned i = 0; i < 2; i++) {
 		int r;
 
@@ -417,8 +419,15 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 
 	if (!at_end(s, f, &why))
 		return false;
-	if (chunk_in(source_now(s->slot), CHUNK_CLOSING, CHUNK_FROZEN))
-		return false; /* the one before is still being finished */
+	if (chunk_in(source_now(s->slot), CHUNK_CLOSING, CHUNK_FROZEN)) { /* the one before */
+		rotation_run(s);
+		finish_chunks(s);
+	}
+	if (chunk_in(source_now(s->slot), CHUNK_CLOSING, CHUNK_FROZEN)) {
+		if (s->worker->stopping)
+			become_finished(s); /* the disk refuses: the next start repairs it */
+		return s->worker->stopping;
+	}
 	if (any_data(s) && !chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_OPEN) &&
 	    !source_now(s->slot)->ended && metadata_chunk(s) < 0)
 		return false; /* data without metadata: a chunk for the record */
@@ -433,7 +442,8 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 		source_commit(s->slot);
 		finish_chunks(s);
 	}
-	if (chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_FROZEN))
+	/* At a shutdown a disk that refuses is not waited for: the next start repairs the chunk. */
+	if (!s->worker->stopping && chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_FROZEN))
 		return false;
 	/* At a shutdown the catalog hears of it, but nobody waits for its answer. */
 	if (!s->worker->stopping && chunk_in(source_now(s->slot), CHUNK_RENAMED, CHUNK_RENAMED))
@@ -464,11 +474,10 @@ static void run(struct consumer_source *s, bool tick)
 	    s->slot->protocol != PROTOCOL_TRACE_CMD_V3 || f.control_ended)
 		(void)place_final(s);
 	rotation_run(s);
-	if (source_now(s->slot)->placed)
-		finish_chunks(s);
-	if (tick)
-		for (unsigned i = 0; i < 2; i++)
-			chunk_announce(s, i);
+	finish_chunks(s);
+	for (unsigned i = 0; i < 2 && (tick || !s->announced); i++)
+		chunk_announce(s, i);
+	s->announced = true;
 	chunk_drop_oldest(s);
 	(void)end_source(s, &f);
 }

@@ -50,6 +50,7 @@ struct consumer_source {
 	struct trace_dat_layout layout;
 	int file[2];          /* of chunk[0], chunk[1]; -1: not open here */
 	bool asked;           /* for its session, since the last tick */
+	bool announced;       /* the chunk that an earlier relayd renamed */
 	bool listed;          /* in worker->sources */
 	bool disk_logged;     /* a full disk was logged in this episode */
 	uint64_t chunk_bytes; /* stored in the chunk being filled */
@@ -135,6 +136,8 @@ void scan_stream(struct consumer_stream *t);
 int chunk_file(struct consumer_source *s, unsigned which);
 /* Start the next chunk in the free entry: name, file, metadata. 0 or negative errno. */
 int chunk_begin(struct consumer_source *s, unsigned *ret_which);
+/* Drop the chunk behind the present one, if a rotation had prepared it. */
+void chunk_forget_next(struct consumer_source *s, unsigned present);
 /* A frozen chunk: table, record, name. 0, or negative errno: try again later. */
 int chunk_finish(struct consumer_source *s, unsigned which);
 /* Announce a renamed chunk. */

@@ -21,13 +21,19 @@ static int64_t realtime_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The entry that streams fill, or wait for; 2 if there is none. */
+/*
+ * The entry that streams fill, or wait for; 2 if there is none. Of two open ones it is the older: a
+ * kill came between the next one's opening and the rotation.
+ */
 static unsigned current_chunk(const struct source_half *h)
 {
+	unsigned found = 2;
+
 	for (unsigned i = 0; i < 2; i++)
-		if (h->chunk[i].state == CHUNK_OPEN)
-			return i;
-	return 2;
+		if (h->chunk[i].state == CHUNK_OPEN &&
+		    (found == 2 || h->chunk[i].number < h->chunk[found].number))
+			found = i;
+	return found;
 }
 
 static unsigned closing_chunk(const struct source_half *h)

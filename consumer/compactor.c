@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * compactor.c - takes the holes out of finished chunks; see compactor.h.
+ *
+ *   sync --> hold --> file lease --> collapse the holes, last first --> table --> record --> lease
+ *   given back --> release
+ *
+ * The file lease (F_SETLEASE) fails while somebody has the file open, and makes a new open wait
+ * until it is given back; sessiond-lite holds a duplicate of the descriptor it lives on, so a kill
+ * does not break it, and the next relayd goes on behind the same lease. How far a killed one got is
+ * told by the file's size alone (compact_plan.h). Synced first, since collapsing dirty files is
+ * slow, and an open must not wait long.
+ * Thread: its own.
+ */
+#include "consumer/compactor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu/list.h>
+#include <uv.h>
+
+#include "consumer/compact_plan.h"
+#include "consumer/record.h"
+#include "consumer/trace_dat_layout.h"
+#include "consumer/trace_dat_meta.h"
+#include "consumer/trace_dat_tail.h"
+
+struct job {
+	struct cds_list_head node;
+	uint64_t key; /* of the hold */
+	int fd;       /* inherited with its file lease; -1: none */
+	char path[512];
+};
+
+struct compactor {
+	int output_fd;
+	const struct compactor_events *events;
+	void *ctx;
+	uv_thread_t thread;
+	/* lock guards what follows */
+	uv_mutex_t lock;
+	uv_cond_t changed;
+	struct cds_list_head jobs;
+	const char *under_way; /* path of the job in hand */
+	uint64_t next_key;
+	uint64_t held; /* the last key that was answered */
+	bool stopping;
+};
+
+/* ---- one file ---- */
+
+/* What a chunk file says of itself: metadata, table, and where its tail ends. */
+struct chunk_view {
+	struct trace_dat_meta meta;
+	uint32_t cpus;
+	struct trace_dat_region *regions; /* [cpus], owned */
+	uint64_t tail_end;
+};
+
+static int build_tail(const struct chunk_view *v, const struct trace_dat_region *regions,
+		      uint8_t **ret_buffer, struct trace_dat_tail *ret)
+{
+	size_t cap = trace_dat_tail_bound(v->cpus, false);
+	uint8_t *buffer = malloc(cap);
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	r = trace_dat_tail_build(&(struct trace_dat_tail_input){.meta = &v->meta,
+								.cpus = v->cpus,
+								.regions = regions,
+								.subbuf_size = v->meta.page_size},
+				 buffer, cap, ret);
+	if (r < 0) {
+		free(buffer);
+		return r;
+	}
+	*ret_buffer = buffer;
+	return 0;
+}
+
+static int view(int fd, uint64_t size, struct chunk_view *ret)
+{
+	size_t len = (size_t)(size < TRACE_DAT_DATA_START ? size : TRACE_DAT_DATA_START);
+	struct trace_dat_tail tail;
+	uint8_t *bytes, *buffer;
+	int r;
+
+	if (!len)
+		return -EBADMSG;
+	bytes = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (bytes == MAP_FAILED)
+		return -errno;
+	memset(ret, 0, sizeof(*ret));
+	r = trace_dat_meta_parse(bytes, len, &ret->meta);
+	if (r == 0 && (!ret->meta.complete || !ret->meta.table_at))
+		r = -EBADMSG;
+	if (r < 0)
+		goto out;
+	ret->cpus = ret->meta.cpus ? ret->meta.cpus : ret->meta.table_entries;
+	ret->regions = calloc(ret->cpus ? ret->cpus : 1, sizeof(*ret->regions));
+	r = !ret->regions
+		    ? -ENOMEM
+		    : trace_dat_tail_read_table(bytes, len, &ret->meta, ret->cpus, ret->regions);
+	if (r == 0)
+		r = build_tail(ret, ret->regions, &buffer, &tail);
+	if (r == 0) {
+		ret->tail_end = tail.end;
+		free(buffer);
+	}
+out:
+	munmap(bytes, len);
+	if (r < 0)
+		free(ret->regions);
+	return r;
+}
+
+/* The table of the regions as they lie after `done` steps. */
+static int write_table(int fd, const struct chunk_view *v, const struct compact_plan *plan,
+		       uint32_t done)
+{
+	struct trace_dat_region *regions = calloc(v->cpus, sizeof(*regions));
+	struct trace_dat_tail tail;
+	uint8_t *buffer;
+	int r;
+
+	if (!regions)
+		return -ENOMEM;
+	compact_plan_table(plan, done, regions);
+	r = build_tail(v, regions, &buffer, &tail);
+	for (unsigned i = 0; r == 0 && i < tail.count; i++) {
+		const struct trace_dat_write *w = &tail.writes[i];
+		ssize_t n = pwrite(fd, w->bytes, w->len, (off_t)w->offset);
+
+		if (n != (ssize_t)w->len)
+			r = n < 0 ? -errno : -ENOSPC;
+	}
+	if (r == 0)
+		free(buffer);
+	free(regions);
+	return r;
+}
+
+/* All steps that are not done yet; the caller has the file lease. */
+static int collapse(int fd, const struct chunk_view *v, const struct compact_plan *plan,
+		    uint64_t size)
+{
+	uint32_t done, count = compact_plan_count(plan);
+	int r = compact_plan_resume(plan, size, &done);
+
+	if (r < 0)
+		return r;
+	for (uint32_t i = done; i < count; i++) {
+		struct compact_step step = compact_plan_step(plan, i);
+
+		if (fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, (off_t)step.offset,
+			      (off_t)step.length) == 0)
+			continue;
+		r = -errno;
+		/* The table must tell where things lie now. */
+		if (i > 0)
+			(void)write_table(fd, v, plan, i);
+		return r == -EINVAL && i == 0 ? -EOPNOTSUPP : r;
+	}
+	return write_table(fd, v, plan, count);
+}
+
+/* trace.dat -> trace.json; false if the path does not end like a chunk's. */
+static bool record_path(const char *path, char *ret, size_t cap)
+{
+	size_t len = strlen(path);
+
+	if (len < 5 || len + 2 > cap || strcmp(path + len - 4, ".dat") != 0)
+		return false;
+	memcpy(ret, path, len - 3);
+	memcpy(ret + len - 3, "json", 5);
+	return true;
+}
+
+/* The record says compact (or sparse for good) and since when its data is on the disk. */
+static void update_record(struct compactor *c, const char *path, bool compact)
+{
+	char name[sizeof(((struct job *)0)->path) + 1];
+	struct record record;
+
+	if (!record_path(path, name, sizeof(name)) || record_read(c->output_fd, name, &record) < 0)
+		return;
+	record.sparse = !compact;
+	clock_gettime(CLOCK_REALTIME, &record.synced);
+	(void)record_write(c->output_fd, name, &record);
+	record_free(&record);
+}
+
+/* Ask sessiond-lite to hold the descriptor, and wait for its answer. False: stopping. */
+static bool hold(struct compactor *c, const struct job *j, int fd)
+{
+	bool held;
+
+	c->events->hold(c->ctx, j->key, j->path, fd);
+	uv_mutex_lock(&c->lock);
+	while (c->held != j->key && !c->stopping)
+		uv_cond_wait(&c->changed, &c->lock);
+	held = c->held == j->key;
+	uv_mutex_unlock(&c->lock);
+	return held;
+}
+
+static int compact_leased(int fd, uint64_t size, uint32_t block)
+{
+	struct compact_plan *plan;
+	struct chunk_view v;
+	int r = view(fd, size, &v);
+
+	if (r < 0)
+		return r;
+	r = compact_plan_new(v.regions, v.cpus, v.tail_end, v.meta.page_size, block, &plan);
+	if (r == 0) {
+		r = compact_plan_count(plan) ? collapse(fd, &v, plan, size) : 0;
+		compact_plan_free(plan);
+	}
+	free(v.regions);
+	return r;
+}
+
+static int compact(struct compactor *c, struct job *j)
+{
+	int fd = j->fd;
+	struct stat sb;
+	int r = 0;
+
+	if (fd < 0) {
+		fd = openat(c->output_fd, j->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0)
+			return -errno;
+		if (fsync(fd) < 0) {
+			r = -errno;
+			goto out;
+		}
+		if (!hold(c, j, fd)) {
+			r = -EAGAIN;
+			goto out;
+		}
+		if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+			r = errno == EAGAIN ? -EAGAIN : -errno;
+			c->events->release(c->ctx, j->key);
+			goto out;
+		}
+	}
+	if (fstat(fd, &sb) < 0)
+		r = -errno;
+	else
+		r = compact_leased(fd, (uint64_t)sb.st_size, (uint32_t)sb.st_blksize);
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+	c->events->release(c->ctx, j->key);
+	if (r == 0 || r == -EOPNOTSUPP)
+		update_record(c, j->path, r == 0);
+out:
+	close(fd);
+	return r;
+}
+
+/* ---- the thread ---- */
+
+static struct job *next_job(struct compactor *c)
+{
+	struct job *j = NULL;
+
+	uv_mutex_lock(&c->lock);
+	c->under_way = NULL;
+	while (!c->stopping && cds_list_empty(&c->jobs))
+		uv_cond_wait(&c->changed, &c->lock);
+	if (!c->stopping) {
+		j = cds_list_first_entry(&c->jobs, struct job, node);
+		cds_list_del(&j->node);
+		c->under_way = j->path;
+		if (j->fd < 0)
+			j->key = ++c->next_key;
+	}
+	uv_mutex_unlock(&c->lock);
+	return j;
+}
+
+static void thread_main(void *arg)
+{
+	struct compactor *c = arg;
+	struct job *j;
+
+	while ((j = next_job(c))) {
+		c->events->done(c->ctx, j->path, compact(c, j));
+		uv_mutex_lock(&c->lock);
+		c->under_way = NULL;
+		uv_mutex_unlock(&c->lock);
+		free(j);
+	}
+}
+
+/* ---- [any] ---- */
+
+static bool known(const struct compactor *c, const char *path)
+{
+	struct job *j;
+
+	if (c->under_way && strcmp(c->under_way, path) == 0)
+		return true;
+	cds_list_for_each_entry (j, &c->jobs, node)
+		if (strcmp(j->path, path) == 0)
+			return true;
+	return false;
+}
+
+static void add(struct compactor *c, uint64_t key, const char *path, int fd)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j || strlen(path) >= sizeof(j->path)) {
+		if (fd >= 0)
+			close(fd);
+		free(j);
+		return; /* ordered again later */
+	}
+	*j = (struct job){.key = key, .fd = fd};
+	strcpy(j->path, path);
+	uv_mutex_lock(&c->lock);
+	if (fd >= 0) {
+		cds_list_add(&j->node, &c->jobs);
+		if (key > c->next_key)
+			c->next_key = key;
+	} else if (known(c, path)) {
+		free(j);
+	} else {
+		cds_list_add_tail(&j->node, &c->jobs);
+	}
+	uv_cond_signal(&c->changed);
+	uv_mutex_unlock(&c->lock);
+}
+
+void compactor_order(struct compactor *c, const char *path)
+{
+	add(c, 0, path, -1);
+}
+
+void compactor_inherit(struct compactor *c, uint64_t key, const char *path, int fd)
+{
+	add(c, key, path, fd);
+}
+
+void compactor_held(struct compactor *c, uint64_t key)
+{
+	uv_mutex_lock(&c->lock);
+	c->held = key;
+	uv_cond_signal(&c->changed);
+	uv_mutex_unlock(&c->lock);
+}
+
+int compactor_start(int output_fd, const struct compactor_events *events, void *ctx,
+		    struct compactor **ret)
+{
+	struct compactor *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->output_fd = output_fd;
+	c->events = events;
+	c->ctx = ctx;
+	CDS_INIT_LIST_HEAD(&c->jobs);
+	uv_mutex_init(&c->lock);
+	uv_cond_init(&c->changed);
+	r = uv_thread_create(&c->thread, thread_main, c);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void compactor_stop(struct compactor *c)
+{
+	struct job *j, *next;
+
+	uv_mutex_lock(&c->lock);
+	c->stopping = true;
+	uv_cond_signal(&c->changed);
+	uv_mutex_unlock(&c->lock);
+	uv_thread_join(&c->thread);
+	cds_list_for_each_entry_safe (j, next, &c->jobs, node) {
+		if (j->fd >= 0)
+			close(j->fd);
+		free(j);
+	}
+	uv_mutex_destroy(&c->lock);
+	uv_cond_destroy(&c->changed);
+	free(c);
+}
