@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relay.h - relayd's front loop and what hangs on it.
+ *
+ *   relay ──▶ link (sessiond-lite)   conns (control connections)   shared (UDP ports)
+ *     ├─────▶ stream table (RCU)     status thread
+ *     └─────▶ workers, compactor: other threads; they answer through `events`
+ *
+ * Thread: the front loop's, but where [any] stands.
+ */
+#ifndef TRACERELAY_RELAYD_RELAY_H
+#define TRACERELAY_RELAYD_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu/list.h>
+#include <uv.h>
+
+#include "common/link.h"
+#include "common/mpsc.h"
+#include "common/state.h"
+#include "config/options.h"
+#include "consumer/compactor.h"
+#include "consumer/worker.h"
+#include "relayd/stream_table.h"
+#include "relayd/trace_cmd.h"
+
+struct conn;
+struct link;
+struct shared_ports;
+struct status_server;
+
+struct relay {
+	uv_loop_t loop;
+	struct state st;
+	struct counters *counters; /* the front loop's shard */
+	struct options *options;
+	struct trace_cmd_limits limits;
+	int output_fd, lock_fd;
+
+	struct link *link;
+	struct stream_table *streams;
+	struct conn **conn_at; /* by conversation slot index; NULL: none */
+	uint32_t *assigned;    /* streams given to each worker so far, less those that ended */
+	struct shared_ports *shared;
+	struct status_server *status;
+
+	unsigned worker_count;
+	unsigned workers_stopped;
+	struct worker **workers;
+	struct compactor *compactor;
+
+	struct mpsc events; /* [any] from workers and the compactor */
+	uv_async_t events_wake;
+
+	bool synced;   /* everything that was alive at the start has been passed */
+	bool stopping; /* shutdown, or sessiond-lite is gone */
+	bool orphaned; /* sessiond-lite is gone */
+};
+
+/* ---- front.c: start, stop, the events of other threads ---- */
+
+/* SETUP has come: map, start workers, take over what is alive. 0 or negative errno. */
+int relay_setup(struct relay *r, const struct link_message *m, const int *fds, unsigned n_fds);
+/* SYNCED: what waited for the whole picture goes on. */
+void relay_synced(struct relay *r);
+/* Finish all chunks and end the loop. */
+void relay_stop(struct relay *r);
+
+/* ---- source_front.c: sources as the front loop sees them ---- */
+
+struct source_slot *source_front_of(struct relay *r, const struct conversation_slot *c);
+/* A source that was leased just now, or inherited: give it a worker, its streams to the table. */
+void source_front_adopt(struct relay *r, struct source_slot *s);
+/* Its control connection has ended. */
+void source_front_control_ended(struct relay *r, struct source_slot *s, bool orderly,
+				enum close_reason reason);
+/* All connections that will ever come have been handed over. */
+void source_front_drained(struct relay *r, struct state_ref ref);
+/* Ask again for what an earlier relayd had asked. */
+void source_front_resume(struct relay *r);
+/* The worker is done with it. */
+void source_front_finished(struct relay *r, struct state_ref ref);
+void source_front_look(struct relay *r, struct source_slot *s);
+
+/* ---- conn.c: control connections ---- */
+
+void conn_new(struct relay *r, struct state_ref ref, int fd); /* owns fd */
+/* Something it waits for may have come. */
+void conn_turn(struct conn *c);
+void conn_lease_refused(struct conn *c, int error);
+/* The conversation of a source, NULL if it is over. */
+struct conn *conn_of_source(struct relay *r, const struct source_slot *s);
+/* End those whose session is being destroyed. */
+void conn_follow_sessions(struct relay *r);
+
+/* ---- shared.c: UDP ports' shared sockets ---- */
+
+int shared_new(struct relay *r);
+void shared_add(struct relay *r, const struct link_item *item, int fd); /* owns fd */
+/* A stream's own socket has come: give it to the worker behind what waits on the shared one. */
+void shared_own_socket(struct relay *r, struct state_ref stream, int fd);
+/* At the start, and when an inbox slot became free. */
+void shared_run(struct relay *r);
+void shared_resume_inbox(struct relay *r);
+
+/* ---- link.c ---- */
+
+int link_start(struct relay *r, int fd); /* owns fd */
+/* Queue a message, in order; fd (or -1) is duplicated. */
+void link_send(struct relay *r, const struct link_message *m, int fd);
+/* Send what is queued, waiting if need be; at the end. */
+void link_flush(struct relay *r);
+
+#endif
