@@ -211,9 +211,10 @@ static void on_readable(uv_poll_t *h, int status, int events)
 {
 	struct accept_socket *s = h->data;
 
-	(void)status; /* accept4() says what it is */
 	(void)events;
 	accept_some(s, CONNECTIONS_A_TURN);
+	if (status < 0) /* libuv's word for POLLERR, and it has stopped polling */
+		rest(s->acceptor);
 }
 
 void accept_socket_drain(struct accept_socket *s)

@@ -205,6 +205,15 @@ static void rest(struct peer *p, uint32_t at, int64_t now_ms)
 	p->tail = at;
 }
 
+/* The port at `at`, which has just left the queue, is its first again. */
+static void rest_on(struct peer *p, uint32_t at)
+{
+	p->entry[at].index = p->head;
+	if (p->head == NOBODY)
+		p->tail = at;
+	p->head = at;
+}
+
 /* The port at `at` leaves the queue; `before` stands ahead of it, or NOBODY. */
 static void queue_remove(struct peer *p, uint32_t before, uint32_t at)
 {
@@ -273,7 +282,8 @@ static uint32_t next_free(const struct lease_table *t, const struct peer *p, uin
 static void hold(struct lease_table *t, struct peer *p, uint32_t at, struct state_ref stream)
 {
 	p->busy[at / WORD_BITS] |= UINT64_C(1) << (at % WORD_BITS);
-	p->entry[at] = (struct entry){.id = stream.id, .index = stream.index};
+	p->entry[at].id = stream.id;
+	p->entry[at].index = stream.index;
 	if (!p->held++)
 		idle_remove(t, p);
 	t->leases++;
@@ -369,7 +379,7 @@ int lease_take(struct lease_table *t, const struct lease_request *rq, int64_t no
 		if (done < fresh) /* nobody was told of it, so it needs no rest */
 			set_free(p, at);
 		else
-			rest(p, at, now_ms);
+			rest_on(p, at);
 	}
 	return r;
 }

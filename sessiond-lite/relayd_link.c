@@ -283,8 +283,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct relayd_link *l = h->data;
 
-	if (status < 0) {
-		l->handlers.gone(l->handlers.context, status);
+	if (status < 0) { /* libuv's word for POLLERR, and it has stopped polling */
+		l->events = 0;
+		relayd_link_drain(l);
+		if (l->poll == h)
+			wait_for(l, UV_READABLE);
 		return;
 	}
 	if (events & UV_WRITABLE)

@@ -46,6 +46,8 @@ static _Noreturn void run_child(const char *path, int link, int failure)
 		(void)dup2(null, STDIN_FILENO);
 	/* Whoever reads our stdout waits for our end, not for relayd's. */
 	(void)dup2(fcntl(STDERR_FILENO, F_GETFD) < 0 ? null : STDERR_FILENO, STDOUT_FILENO);
+	/* All of ours are close-on-exec; this is for what we inherited ourselves. */
+	(void)close_range(LINK_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	execv(path, argv);
 fail:
 	e = errno;

@@ -392,3 +392,193 @@ Test(sources, keep_alive_and_nodelay_are_set)
 	close(control);
 	rig_stop(&rig);
 }
+
+/* ---- UDP ---- */
+
+static int udp_peer(const char *from, struct addr *ret)
+{
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd;
+
+	cr_assert_eq(addr_parse(from, ret), 0);
+	addr_to_sockaddr(ret, AF_UNSPEC, &sa, &len);
+	fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&sa, len), 0);
+	cr_assert_eq(bound_socket_address(fd, ret), 0);
+	return fd;
+}
+
+static void say(int fd, const char *to, uint16_t port, char what)
+{
+	struct sockaddr_storage sa;
+	struct addr a;
+	socklen_t len;
+
+	cr_assert_eq(addr_parse(to, &a), 0);
+	a.port = port;
+	addr_to_sockaddr(&a, AF_UNSPEC, &sa, &len);
+	cr_assert_eq(sendto(fd, &what, 1, 0, (struct sockaddr *)&sa, len), 1);
+}
+
+/* The one byte that waits, or 0. */
+static char heard(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 1 ? c : 0;
+}
+
+/*
+ * A UDP source of two CPUs whose client reaches us at `to`: the first datagram comes to a shared
+ * socket, the next ones to the stream's own, a stranger's to a shared one.
+ */
+static void udp_life(const char *to, bool families_apart, int shared_expected)
+{
+	struct rig rig;
+	struct link_message m;
+	struct state_ref conversation, source, stream;
+	struct addr client, stranger, at;
+	struct source_slot *slot;
+	uint16_t ports[2];
+	int control, peer, other, shared[8], n_shared = 0, own = -1, fds[LINK_ITEMS], got = 0;
+	uint64_t ids[8];
+	unsigned n;
+
+	rig_start(&rig, &(struct rig_config){.families_apart = families_apart});
+	cr_assert_eq(addr_parse(to, &at), 0);
+	cr_assert_eq(listener_add(rig.listeners, &at, 0, &at), 0);
+	control = rig_connect("127.0.0.5", to, at.port);
+	rig_expect(&rig, LINK_CONVERSATIONS, &m);
+	conversation = (struct state_ref){.index = m.item[0].index, .id = m.item[0].id};
+	m = (struct link_message){.type = LINK_LEASE,
+				  .ref = conversation,
+				  .lease = {.cpus = 2,
+					    .protocol = PROTOCOL_TRACE_CMD_V1,
+					    .transport = TRANSPORT_UDP}};
+	rig_send(&rig, &m);
+	do {
+		rig_receive(&rig, &m, fds, &n);
+		for (unsigned i = 0; i < n; i++) {
+			cr_assert_eq(m.type, LINK_SHARED);
+			ids[n_shared] = m.item[i].id;
+			shared[n_shared++] = fds[i];
+		}
+	} while (m.type != LINK_LEASED);
+	cr_assert_eq(m.error, 0);
+	cr_assert_eq(n_shared, families_apart ? 4 : 2);
+	slot = &rig.st->source[atomic_load(&state_conversation(rig.st, conversation)->source) - 1];
+	source = state_ref_of_source(rig.st, slot);
+	rig_ports(&rig, source, ports, 2);
+	stream = state_ref_of_stream(rig.st, &rig.st->stream[slot->first_stream - 1]);
+
+	peer = udp_peer("127.0.0.5", &client);
+	other = udp_peer("127.0.0.6", &stranger);
+	say(peer, to, ports[0], '1');
+	for (int i = 0; i < n_shared; i++)
+		got += heard(shared[i]) == '1';
+	cr_assert_eq(got, 1);
+
+	/* not for strangers */
+	m = (struct link_message){.type = LINK_UDP_SOCKET, .ref = stream, .peer = stranger};
+	rig_send(&rig, &m);
+	rig_expect(&rig, LINK_UDP_REFUSED, &m);
+	cr_assert_eq(m.error, -EACCES);
+
+	for (int again = 0; again < 2; again++) {
+		m = (struct link_message){.type = LINK_UDP_SOCKET, .ref = stream, .peer = client};
+		rig_send(&rig, &m);
+		do {
+			rig_receive(&rig, &m, fds, &n);
+			cr_assert_eq(n, 1);
+			if (m.type == LINK_SHARED) {
+				cr_assert_eq(again, 0);
+				ids[n_shared] = m.item[0].id;
+				cr_assert_eq(m.item[0].port, ports[0]);
+				shared[n_shared++] = fds[0];
+			}
+		} while (m.type == LINK_SHARED);
+		cr_assert_eq(m.type, LINK_STREAMS);
+		cr_assert_eq(m.item[0].id, stream.id);
+		if (own >= 0)
+			close(own);
+		own = fds[0];
+		say(peer, to, ports[0], 'm');
+		say(other, to, ports[0], 's');
+		cr_assert_eq(heard(own), 'm', "the same socket is passed again");
+		cr_assert_eq(heard(own), 0);
+		got = 0;
+		for (int i = 0; i < n_shared; i++)
+			got += heard(shared[i]) == 's';
+		cr_assert_eq(got, 1);
+	}
+	cr_assert_eq(n_shared, shared_expected);
+	for (int i = 0; i < n_shared; i++)
+		for (int k = 0; k < i; k++)
+			cr_assert_neq(ids[i], ids[k]);
+
+	/* a new relayd gets all of it */
+	rig_kill_relayd(&rig);
+	rig_start_relayd(&rig);
+	sources_pass_all(rig.sources);
+	rig_expect(&rig, LINK_SHARED, &m);
+	cr_assert_eq(m.items, (uint32_t)n_shared);
+	rig_expect(&rig, LINK_CONVERSATIONS, &m);
+	rig_expect(&rig, LINK_STREAMS, &m);
+
+	/* its own socket ends with it, and the port goes back to the shared one */
+	close(own);
+	atomic_store(&slot->done, 1);
+	done(&rig, LINK_DONE_SOURCE, source);
+	say(peer, to, ports[0], 'l');
+	got = 0;
+	for (int i = 0; i < n_shared; i++) {
+		got += heard(shared[i]) == 'l';
+		close(shared[i]);
+	}
+	cr_assert_eq(got, 1);
+	close(peer);
+	close(other);
+	close(control);
+	rig_stop(&rig);
+}
+
+Test(sources, udp_dual)
+{
+	udp_life("127.0.0.1", false, 2);
+}
+
+Test(sources, udp_families_apart)
+{
+	udp_life("127.0.0.1", true, 4);
+}
+
+/* The client came to an address that connect() would not choose as ours. */
+Test(sources, udp_at_another_address_of_ours)
+{
+	udp_life("127.0.0.77", false, 3);
+}
+
+Test(sources, udp_ports_take_no_tcp)
+{
+	struct rig rig;
+	struct state_ref conversation, tcp;
+	uint16_t udp_port, tcp_port;
+	int c1, c2, stranger;
+
+	rig_start(&rig, &(struct rig_config){0});
+	/* another host makes the port a TCP one, too */
+	conversation = rig_conversation(&rig, "127.0.0.5", &c1);
+	tcp = rig_source(&rig, conversation, 1, TRANSPORT_TCP);
+	rig_ports(&rig, tcp, &tcp_port, 1);
+	conversation = rig_conversation(&rig, "127.0.0.6", &c2);
+	rig_ports(&rig, rig_source(&rig, conversation, 1, TRANSPORT_UDP), &udp_port, 1);
+	cr_assert_eq(tcp_port, udp_port);
+	stranger = rig_connect("127.0.0.6", "127.0.0.1", tcp_port);
+	cr_assert(rig_is_closed(&rig, stranger));
+	cr_assert_eq(closed(&rig, CLOSE_no_lease), 1);
+	close(stranger);
+	close(c1);
+	close(c2);
+	rig_stop(&rig);
+}
