@@ -129,14 +129,6 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
 	return at;
 }
 
-/* What size_explains() lets pass. */
-#define ALLOW_ZEROS    1u /* sub-buffers that nobody wrote */
-#define ALLOW_DISORDER 2u
-
-/* One header in so many may be earlier than the one before it: datagrams overtake each other. Where
- * headers are read out of the middle of sub-buffers, every second or third is. */
-#define ORDERLY 8
-
 /* Behind its events a sub-buffer is zero: looked at where headers would be if it were smaller. */
 static bool padding_is_zero(const uint8_t *page, size_t len, uint32_t used,
 			    const struct page_format *format, uint32_t smaller)
@@ -151,23 +143,24 @@ static bool padding_is_zero(const uint8_t *page, size_t len, uint32_t used,
 	return true;
 }
 
-/* Whether all headers at multiples of format->size are sane, and the headers at multiples of
- * @smaller between them are none. */
+/*
+ * Whether all headers at multiples of format->size are sane, and those at multiples of @smaller
+ * between them are none. Of two sizes that are too small, the first header refuses the one that its
+ * events do not fit into, and the zeros behind its events the other: so data is never read as a
+ * header.
+ */
 static bool size_explains(const uint8_t *bytes, size_t len, const struct page_format *format,
-			  uint32_t smaller, unsigned allow)
+			  uint32_t smaller, bool allow_unwritten)
 {
 	uint32_t header = page_header_size(format);
-	size_t headers = 0, back = 0;
-	uint64_t last = 0;
 
 	for (size_t at = 0; at < len && len - at >= header; at += format->size) {
-		uint64_t time = get_time(bytes + at, format);
 		uint64_t word = get_commit(bytes + at + 8, format);
 		uint32_t commit = (uint32_t)word;
 		uint32_t upper = (uint32_t)(word >> 32);
 		uint32_t used = header + (commit & COMMIT_BYTES) + format->commit_size;
 
-		if (time == 0 && word == 0 && !(allow & ALLOW_ZEROS))
+		if (word == 0 && get_time(bytes + at, format) == 0 && !allow_unwritten)
 			return false;
 		if (commit & COMMIT_STRAY || !commit_fits(commit, format))
 			return false;
@@ -175,13 +168,8 @@ static bool size_explains(const uint8_t *bytes, size_t len, const struct page_fo
 			return false;
 		if (!padding_is_zero(bytes + at, len - at, used, format, smaller))
 			return false;
-		if (word == 0) /* empty: a filler, or nobody's */
-			continue;
-		back += time < last;
-		headers++;
-		last = time;
 	}
-	return back <= headers / ORDERLY || allow & ALLOW_DISORDER;
+	return true;
 }
 
 uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_format *format)
@@ -189,10 +177,9 @@ uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_for
 	struct page_format f = *format;
 
 	assert(page_format_valid(format));
-	/* The strictest reading that any size satisfies decides. */
-	for (unsigned allow = 0; allow <= (ALLOW_DISORDER | ALLOW_ZEROS); allow++) {
+	for (int allow_unwritten = 0; allow_unwritten <= 1; allow_unwritten++) {
 		for (f.size = format->size; f.size <= PAGE_SIZE_MAX; f.size *= 2) {
-			if (size_explains(bytes, len, &f, format->size, allow))
+			if (size_explains(bytes, len, &f, format->size, allow_unwritten))
 				return f.size;
 		}
 	}

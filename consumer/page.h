@@ -92,10 +92,10 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
  *          header), as much of it as there is, up to a few MiB: not just up to the doubtful page
  * @format  with the claimed size
  * Return the smallest power-of-two multiple of the claimed size, up to PAGE_SIZE_MAX, that explains
- * every header seen: commit fits, no stray bits, times hardly ever decrease, zeros behind the
- * events and nowhere else (disorder and unwritten sub-buffers are accepted if no size does
- * without). 0 if there is none: a page is bad, whatever the size, and the claim is as good as any
- * other. Not to be trusted without page_proof_holds().
+ * every header seen: commit fits, no stray bits, zeros behind the events and nowhere else (a
+ * sub-buffer that nobody wrote is accepted if no size does without). Times are not asked: datagrams
+ * overtake each other. 0 if there is none: a page is bad, whatever the size, and the claim is as
+ * good as any other. Not to be trusted without page_proof_holds().
  */
 uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_format *format);
 
