@@ -186,13 +186,15 @@ enum chunk_state {
 };
 
 struct source_chunk {
-	uint32_t state;      /* enum chunk_state */
-	uint32_t number;     /* 1, 2, ... */
-	int64_t start_ns;    /* CLOCK_REALTIME */
-	int64_t end_ns;      /* of its freezing */
-	uint32_t last;       /* the source ended with it */
-	uint32_t why;        /* 0: complete, else enum close_reason */
-	uint32_t numbered;   /* named trace.NNNNNN.dat; else trace.dat */
+	uint32_t state;    /* enum chunk_state */
+	uint32_t number;   /* 1, 2, ... */
+	int64_t start_ns;  /* CLOCK_REALTIME */
+	int64_t end_ns;    /* of its freezing */
+	uint32_t last;     /* the source ended with it */
+	uint32_t why;      /* 0: complete, else enum close_reason */
+	uint32_t numbered; /* named trace.NNNNNN.dat; else trace.dat */
+	uint32_t tail;     /* its metadata may be followed by the table of an open chunk */
+	uint32_t unused;
 	uint32_t sub_buffer; /* bytes, as it was when frozen */
 };
 

@@ -75,22 +75,31 @@ static uint64_t metadata_in_file(const struct source_half *h)
 	return h->metadata_written + h->metadata_shift;
 }
 
-/* What the client sent, from the chunk before: it is not sent again. */
+/*
+ * What the client sent, from the chunk before: it is not sent again. With it goes the table of an
+ * open chunk, which is the same in both: the metadata points at it.
+ */
 static int copy_metadata(struct consumer_source *s, int to)
 {
 	const struct source_half *h = source_now(s->slot);
-	uint64_t size = metadata_in_file(h);
+	uint64_t need = metadata_in_file(h), size = need;
 	off_t at = 0;
 	int from = -1;
 
-	for (unsigned i = 0; i < 2 && from < 0; i++)
-		if (h->chunk[i].state == CHUNK_OPEN || h->chunk[i].state == CHUNK_CLOSING)
-			from = chunk_file(s, i);
+	for (unsigned i = 0; i < 2 && from < 0; i++) {
+		if (h->chunk[i].state != CHUNK_OPEN && h->chunk[i].state != CHUNK_CLOSING)
+			continue;
+		from = chunk_file(s, i);
+		if (h->chunk[i].tail)
+			size += trace_dat_tail_bound(s->slot->cpus, false);
+	}
 	if (from < 0)
 		return size ? -ENOENT : 0;
 	while ((uint64_t)at < size) {
 		ssize_t n = pread(from, s->worker->copy, WORKER_COPY, at);
 
+		if (n == 0 && (uint64_t)at >= need)
+			return 0;
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		if ((uint64_t)n > size - (uint64_t)at)
@@ -183,7 +192,10 @@ int chunk_begin(struct consumer_source *s, unsigned *ret_which)
 		if (!h->next_chunk)
 			h->next_chunk = 1;
 		h->chunk[which] = (struct source_chunk){
-			.state = CHUNK_NAMED, .number = h->next_chunk++, .start_ns = realtime_ns()};
+			.state = CHUNK_NAMED,
+			.number = h->next_chunk++,
+			.tail = h->chunk[1 - which].state != CHUNK_NONE && h->chunk[1 - which].tail,
+			.start_ns = realtime_ns()};
 		source_commit(s->slot);
 	}
 	fd = chunk_file(s, which);
@@ -198,12 +210,21 @@ int chunk_begin(struct consumer_source *s, unsigned *ret_which)
 static int map_metadata(struct consumer_source *s, unsigned which, const uint8_t **ret,
 			size_t *ret_len)
 {
-	size_t len = (size_t)metadata_in_file(source_now(s->slot));
+	const struct source_half *h = source_now(s->slot);
+	size_t len = (size_t)metadata_in_file(h);
 	int fd = chunk_file(s, which);
+	struct stat sb;
 	void *base;
 
 	if (fd < 0)
 		return fd;
+	if (h->chunk[which].tail) { /* the metadata may point at what stands behind it */
+		if (fstat(fd, &sb) < 0)
+			return -errno;
+		len = (size_t)(sb.st_size < (off_t)TRACE_DAT_DATA_START
+				       ? sb.st_size
+				       : (off_t)TRACE_DAT_DATA_START);
+	}
 	if (!len)
 		return -ENODATA;
 	base = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
@@ -212,6 +233,85 @@ static int map_metadata(struct consumer_source *s, unsigned which, const uint8_t
 	*ret = base;
 	*ret_len = len;
 	return 0;
+}
+
+/* ---- finishing ---- */
+
+/* Regions as frozen, and the bytes that were stored and received in them all. */
+static void frozen_regions(struct consumer_source *s, unsigned which,
+			   struct trace_dat_region *regions, uint64_t *ret_stored,
+			   uint64_t *ret_received)
+{
+	uint32_t number = source_now(s->slot)->chunk[which].number;
+	struct consumer_stream *t;
+
+	*ret_stored = *ret_received = 0;
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct stream_half *h = stream_now(t->slot);
+
+		if (h->frozen_number != number)
+			continue;
+		*ret_received += h->frozen.received;
+		if (!h->frozen_end)
+			continue;
+		regions[t->slot->cpu] = (struct trace_dat_region){
+			.offset = trace_dat_layout_region(&s->layout, t->slot->cpu),
+			.bytes = h->frozen_end};
+		*ret_stored += h->frozen_end;
+	}
+}
+
+/*
+ * Write what makes a trace.dat of metadata and regions. Of an open chunk (all regions 0): if both
+ * daemons are killed the file says itself where its metadata ends. Of a finished one: and cut the
+ * file behind its last region.
+ */
+static int write_tail(struct consumer_source *s, unsigned which, const struct trace_dat_meta *meta,
+		      const struct trace_dat_region *regions, bool open)
+{
+	const struct source_half *h = source_now(s->slot);
+	uint32_t cpus = s->slot->cpus;
+	size_t cap = trace_dat_tail_bound(cpus, false);
+	uint8_t *buffer = malloc(cap);
+	struct trace_dat_tail tail;
+	int fd = chunk_file(s, which);
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	r = trace_dat_tail_build(&(struct trace_dat_tail_input){.meta = meta,
+
+								.cpus = cpus,
+								.regions = regions,
+								.subbuf_size = h->sub_buffer,
+								.open = open},
+				 buffer, cap, &tail);
+	for (unsigned i = 0; r == 0 && i < tail.count; i++) {
+		const struct trace_dat_write *t = &tail.writes[i];
+		ssize_t n = pwrite(fd, t->bytes, t->len, (off_t)t->offset);
+
+		if (n != (ssize_t)t->len)
+			r = n < 0 ? -errno : -ENOSPC;
+	}
+	if (r == 0 && !open && ftruncate(fd, (off_t)tail.file_size) < 0)
+		r = -errno;
+	free(buffer);
+	return r;
+}
+
+static void write_open_tail(struct consumer_source *s, unsigned which,
+			    const struct trace_dat_meta *meta)
+{
+	struct trace_dat_region *none = calloc(s->slot->cpus, sizeof(*none));
+	struct source_half *h;
+
+	if (!none)
+		return;
+	h = source_begin(s->slot);
+	h->chunk[which].tail = 1;
+	source_commit(s->slot);
+	(void)write_tail(s, which, meta, none, true); /* only repair would miss it */
+	free(none);
 }
 
 static unsigned any_open(const struct source_half *h)
@@ -255,65 +355,8 @@ void chunk_parse_metadata(struct consumer_source *s, bool final)
 		place_safe_host(meta.host, h->host, sizeof(h->host));
 	}
 	source_commit(s->slot);
-}
-
-/* ---- finishing ---- */
-
-/* Regions as frozen, and the bytes that were stored and received in them all. */
-static void frozen_regions(struct consumer_source *s, unsigned which,
-			   struct trace_dat_region *regions, uint64_t *ret_stored,
-			   uint64_t *ret_received)
-{
-	uint32_t number = source_now(s->slot)->chunk[which].number;
-	struct consumer_stream *t;
-
-	*ret_stored = *ret_received = 0;
-	cds_list_for_each_entry (t, &s->streams, node) {
-		const struct stream_half *h = stream_now(t->slot);
-
-		if (h->frozen_number != number)
-			continue;
-		*ret_received += h->frozen.received;
-		if (!h->frozen_end)
-			continue;
-		regions[t->slot->cpu] = (struct trace_dat_region){
-			.offset = trace_dat_layout_region(&s->layout, t->slot->cpu),
-			.bytes = h->frozen_end};
-		*ret_stored += h->frozen_end;
-	}
-}
-
-/* Write the tail and cut the file behind its last region. */
-static int write_tail(struct consumer_source *s, unsigned which, const struct trace_dat_meta *meta,
-		      const struct trace_dat_region *regions)
-{
-	const struct source_half *h = source_now(s->slot);
-	uint32_t cpus = s->slot->cpus;
-	size_t cap = trace_dat_tail_bound(cpus, false);
-	uint8_t *buffer = malloc(cap);
-	struct trace_dat_tail tail;
-	int fd = chunk_file(s, which);
-	int r;
-
-	if (!buffer)
-		return -ENOMEM;
-	r = trace_dat_tail_build(&(struct trace_dat_tail_input){.meta = meta,
-
-								.cpus = cpus,
-								.regions = regions,
-								.subbuf_size = h->sub_buffer},
-				 buffer, cap, &tail);
-	for (unsigned i = 0; r == 0 && i < tail.count; i++) {
-		const struct trace_dat_write *t = &tail.writes[i];
-		ssize_t n = pwrite(fd, t->bytes, t->len, (off_t)t->offset);
-
-		if (n != (ssize_t)t->len)
-			r = n < 0 ? -errno : -ENOSPC;
-	}
-	if (r == 0 && ftruncate(fd, (off_t)tail.file_size) < 0)
-		r = -errno;
-	free(buffer);
-	return r;
+	if (final && source_now(s->slot)->metadata_parsed)
+		write_open_tail(s, which, &meta);
 }
 
 static int rename_into_place(struct consumer_source *s, unsigned which)
@@ -389,7 +432,7 @@ int chunk_finish(struct consumer_source *s, unsigned which)
 		munmap((void *)bytes, len);
 	}
 	if (h->metadata_parsed && meta.complete) {
-		r = write_tail(s, which, &meta, regions);
+		r = write_tail(s, which, &meta, regions, false);
 		if (r < 0)
 			goto out;
 	}

@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SCAN_WINDOW ((uint64_t)8 << 20)  /* bytes mapped at once */
-#define SCAN_PROOF  ((uint64_t)16 << 20) /* doubts further into a region are not looked into */
+#define SCAN_WINDOW ((uint64_t)8 << 20) /* bytes mapped at once */
+#define SCAN_PROOF  ((uint64_t)4 << 20) /* doubts further into a region are not looked into */
 #define DOUBTS_MAX  8u /* after so many that proved nothing, the claim is taken as true */
 
 /* loss_due: the page was seen without a mark, and gets ours */
@@ -95,23 +95,37 @@ static void restart_with(struct consumer_source *s, uint32_t size)
 	}
 }
 
-/* A page at @doubt that the format does not explain. True: the size has changed, start again. */
-static bool resolve_doubt(struct consumer_stream *t, int fd, uint64_t region, uint64_t doubt)
+enum verdict {
+	VERDICT_PAGE,  /* the claim stands: read the page as it is */
+	VERDICT_AGAIN, /* the size has changed: start again */
+	VERDICT_WAIT,  /* more pages are needed to tell */
+};
+
+/* A page at @doubt that the format does not explain. */
+static enum verdict resolve_doubt(struct consumer_stream *t, int fd, uint64_t region,
+				  uint64_t doubt)
 {
 	struct consumer_source *s = t->source;
+	const struct stream_half *h = stream_now(t->slot);
 	struct page_format format = consumer_source_format(source_now(s->slot));
+	size_t len = (size_t)(h->position < SCAN_PROOF ? h->position : SCAN_PROOF);
 	struct window win;
-	uint32_t size = 0;
+	uint32_t size;
 
-	if (doubt + format.size <= SCAN_PROOF && s->doubts++ < DOUBTS_MAX &&
-	    window_map(fd, region, (size_t)(doubt + format.size), &win) == 0) {
-		size = page_prove_size(win.bytes, (size_t)(doubt + format.size), &format);
-		munmap(win.base, win.size);
+	if (doubt + format.size > SCAN_PROOF || window_map(fd, region, len, &win) < 0) {
+		s->doubts++;
+		return VERDICT_PAGE;
 	}
-	if (size <= format.size)
-		return false;
+	size = page_prove_size(win.bytes, len, &format);
+	munmap(win.base, win.size);
+	if (size > format.size && !page_proof_holds(size, len, h->state == STREAM_ENDED))
+		return VERDICT_WAIT;
+	if (size <= format.size) {
+		s->doubts++;
+		return VERDICT_PAGE;
+	}
 	restart_with(s, size);
-	return true;
+	return VERDICT_AGAIN;
 }
 
 static void add_totals(struct consumer_stream *t, const struct page_totals *sum, uint64_t scanned)
@@ -153,6 +167,7 @@ void scan_stream(struct consumer_stream *t)
 		uint64_t left = end - h->scanned;
 		size_t len = (size_t)(left < SCAN_WINDOW ? left : SCAN_WINDOW);
 		bool settled = source_now(s->slot)->sub_buffer_proven || s->doubts >= DOUBTS_MAX;
+		enum verdict verdict = VERDICT_PAGE;
 		struct page_totals sum = {0};
 		struct window win;
 		size_t done;
@@ -173,7 +188,7 @@ void scan_stream(struct consumer_stream *t)
 		}
 		munmap(win.base, win.size);
 		add_totals(t, &sum, h->scanned + done);
-		if (done < format.size)
+		if (verdict == VERDICT_WAIT || done < format.size)
 			return;
 	}
 }

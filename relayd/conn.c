@@ -175,7 +175,7 @@ static void on_handle_closed(uv_handle_t *handle)
 	free(c);
 }
 
-static void log_close(const struct conn *c, enum close_reason reason)
+static void log_end(const struct conn *c, enum close_reason reason)
 {
 	static struct log_limit limit = LOG_LIMIT_USUAL;
 	char peer[ADDR_TEXT_MAX];
@@ -196,7 +196,7 @@ static void finish(struct conn *c)
 		return;
 	c->closing = true;
 	counters_add_close(c->relay->counters, (enum close_reason)(h->closing - 1));
-	log_close(c, (enum close_reason)(h->closing - 1));
+	log_end(c, (enum close_reason)(h->closing - 1));
 	c->relay->conn_at[c->ref.index] = NULL;
 	uv_poll_stop(&c->poll);
 	if (h->closing_reset) /* a duplicate is held elsewhere: closing alone would send nothing */

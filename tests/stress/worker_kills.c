@@ -42,7 +42,7 @@ static struct state st;
 static int pipes[2], output, conns[CPUS], peers[CPUS];
 static char dir[] = "/tmp/tracerelay-kills-XXXXXX";
 static uint64_t pages_each;
-static unsigned rotate_kib;
+static unsigned rotate_kib, seed;
 static const struct page_format format = {.size = PAGE, .commit_size = 8};
 
 static void die(const char *what)
@@ -86,7 +86,7 @@ static void make_slots(void)
 {
 	struct state_capacity capacity = {
 		.conversations = 1, .sources = 1, .streams = CPUS, .workers = 1};
-	struct sample meta = {.commit_size = 8, .end = END_OPTIONS};
+	struct sample meta = {.commit_size = 8, .end = END_OPTIONS, .compression = "zstd"};
 	struct session_slot *session;
 	struct source_slot *s;
 	struct source_front_half *f;
@@ -118,7 +118,10 @@ static void make_slots(void)
 		atomic_store(&t->connected, 1);
 		atomic_store(&t->id, 10 + i);
 	}
-	sample_v6(&meta);
+	if (seed % 2)
+		sample_v7(&meta);
+	else
+		sample_v6(&meta);
 	memcpy(s->metadata, meta.bytes, meta.len);
 	f = source_front_begin(&s->front);
 	f->metadata = meta.len;
@@ -347,10 +350,10 @@ int main(int argc, char **argv)
 {
 	unsigned kills = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
 	unsigned mib = argc > 2 ? (unsigned)atoi(argv[2]) : 24;
-	unsigned seed = argc > 4 ? (unsigned)atoi(argv[4]) : (unsigned)time(NULL);
 	unsigned killed = 0, chunks;
 	pid_t feeder;
 
+	seed = argc > 4 ? (unsigned)atoi(argv[4]) : (unsigned)time(NULL);
 	rotate_kib = argc > 3 ? (unsigned)atoi(argv[3]) : 2048;
 	pages_each = ((uint64_t)mib << 20) / PAGE / CPUS;
 	srandom(seed);
