@@ -24,17 +24,11 @@
 	X(lost_intervals) \
 	X(datagrams_dropped)
 
-static const char *const discard_names[] = {
-#define AS_NAME(id, help) [RECORD_DISCARD_##id] = #id,
-	RECORD_DISCARDS(AS_NAME)
-#undef AS_NAME
-};
-
 bool record_ledger_balanced(const struct record_ledger *ledger)
 {
 	uint64_t sum = ledger->stored;
 
-	for (int i = 0; i < RECORD_DISCARD_COUNT; i++)
+	for (int i = 0; i < DISCARD_COUNT; i++)
 		sum += ledger->discarded[i];
 	return ledger->received == sum;
 }
@@ -44,7 +38,7 @@ void record_ledger_add(struct record_ledger *sum, const struct record_ledger *b)
 #define ADD(name) sum->name += b->name;
 	LEDGER_NUMBERS(ADD)
 #undef ADD
-	for (int i = 0; i < RECORD_DISCARD_COUNT; i++)
+	for (int i = 0; i < DISCARD_COUNT; i++)
 		sum->discarded[i] += b->discarded[i];
 }
 
@@ -102,8 +96,8 @@ json_t *record_ledger_to_json(const struct record_ledger *ledger)
 	json_t *json = json_object(), *discarded = json_object();
 	bool ok = json && discarded;
 
-	for (int i = 0; i < RECORD_DISCARD_COUNT; i++)
-		set(discarded, discard_names[i], number(ledger->discarded[i]), &ok);
+	for (int i = 0; i < DISCARD_COUNT; i++)
+		set(discarded, discard_name((enum discard)i), number(ledger->discarded[i]), &ok);
 #define SET(name) set(json, #name, number(ledger->name), &ok);
 	LEDGER_NUMBERS(SET)
 #undef SET
@@ -228,8 +222,8 @@ static void get_stream(const json_t *json, struct record_stream *ret)
 #define GET(name) ret->ledger.name = get_number(json, #name);
 	LEDGER_NUMBERS(GET)
 #undef GET
-	for (int i = 0; i < RECORD_DISCARD_COUNT; i++)
-		ret->ledger.discarded[i] = get_number(discarded, discard_names[i]);
+	for (int i = 0; i < DISCARD_COUNT; i++)
+		ret->ledger.discarded[i] = get_number(discarded, discard_name((enum discard)i));
 }
 
 int record_from_json(const json_t *json, struct record *ret)

@@ -16,32 +16,19 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/discard.h"
+
 #define RECORD_FORMAT 1 /* of the record itself; readers refuse greater ones */
-
-/* Why bytes that were received are not in the file. Name in JSON = id. */
-#define RECORD_DISCARDS(X)                                     \
-	X(disk, "no room, quota or an I/O error on this host") \
-	X(stall, "the file system did not take them in time")  \
-	X(protocol, "not what the protocol allows")            \
-	X(partial_page, "a last page that never became whole") \
-	X(stopped, "the session was stopped")
-
-enum record_discard {
-#define RECORD_AS_ENUM(id, help) RECORD_DISCARD_##id,
-	RECORD_DISCARDS(RECORD_AS_ENUM)
-#undef RECORD_AS_ENUM
-		RECORD_DISCARD_COUNT
-};
 
 /* The ledger of a stream within this chunk. received = stored + sum of discarded, always. */
 struct record_ledger {
 	uint64_t received;
 	uint64_t stored;
-	uint64_t discarded[RECORD_DISCARD_COUNT];
-	uint64_t pages;             /* stored ones */
-	uint64_t lost_events;       /* by the traced kernel, as far as it counted */
-	uint64_t lost_intervals;    /* times it lost events without a count */
-	uint64_t datagrams_dropped; /* by this host */
+	uint64_t discarded[DISCARD_COUNT]; /* by enum discard */
+	uint64_t pages;                    /* stored ones */
+	uint64_t lost_events;              /* by the traced kernel, as far as it counted */
+	uint64_t lost_intervals;           /* times it lost events without a count */
+	uint64_t datagrams_dropped;        /* by this host */
 };
 
 struct record_stream {

@@ -15,9 +15,9 @@ static struct record_stream streams[2] = {
 		.cpu = 0,
 		.ledger = {.received = 4096 * 5 + 17,
 			   .stored = 4096 * 3,
-			   .discarded = {[RECORD_DISCARD_disk] = 4096,
-					 [RECORD_DISCARD_stopped] = 4096,
-					 [RECORD_DISCARD_partial_page] = 17},
+			   .discarded = {[DISCARD_DISK] = 4096,
+					 [DISCARD_STOPPED] = 4096,
+					 [DISCARD_PARTIAL] = 17},
 			   .pages = 3,
 			   .lost_events = 510,
 			   .lost_intervals = 1,
@@ -91,7 +91,7 @@ Test(record, json_as_documented)
 	cr_assert_not(json_object_get(totals, "cpu"));
 	stream = json_array_get(json_object_get(json, "streams"), 1);
 	cr_assert_eq(number_at(stream, "cpu"), 1);
-	cr_assert_eq(json_object_size(json_object_get(stream, "discarded")), RECORD_DISCARD_COUNT);
+	cr_assert_eq(json_object_size(json_object_get(stream, "discarded")), DISCARD_COUNT);
 	json_decref(json);
 }
 
@@ -204,7 +204,7 @@ Test(record, ledger)
 	json_t *json;
 
 	cr_assert(record_ledger_balanced(&l));
-	l.discarded[RECORD_DISCARD_stall]++;
+	l.discarded[DISCARD_STALL]++;
 	cr_assert_not(record_ledger_balanced(&l));
 	l = streams[0].ledger;
 	record_ledger_add(&sum, &l);
