@@ -197,9 +197,9 @@ static void accept_some(struct accept_socket *s, unsigned most)
 		}
 		if (fd < 0) /* the connection's own mishap; accept(2) lists many */
 			continue;
-		counters_add(a->counters, s->counter, 1);
 		if (addr_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0) {
 			close(fd); /* gone already: some kernels give no address then */
+			counters_add(a->counters, s->counter, 1);
 			counters_add_close(a->counters, CLOSE_reset);
 			continue;
 		}

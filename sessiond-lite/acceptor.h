@@ -33,7 +33,8 @@ void acceptor_free(struct acceptor *a); /* NULL is a no-op; done when the loop h
 
 /*
  * @fd       a listening socket; taken over on success
- * @counter  of the connections accepted
+ * @counter  of the connections that are refused for want of descriptors; those handed on are for
+ *           others to count
  */
 int acceptor_add(struct acceptor *a, int fd, enum counter counter, accept_fn *on_accept,
 		 void *context, struct accept_socket **ret);

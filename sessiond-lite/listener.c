@@ -79,6 +79,7 @@ static void on_connection(void *context, int fd, const struct addr *peer)
 					  .reason = close_reason_name(reason)};
 
 		close(fd);
+		counters_add(store_counters(l->store), COUNTER_connections_control, 1);
 		counters_add_close(store_counters(l->store), reason);
 		log_limited(&limit, LOG_LEVEL_WARNING, &about, "connection-refused",
 			    "a control connection was closed at once: %s",

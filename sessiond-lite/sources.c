@@ -180,6 +180,7 @@ static int lease(struct sources *s, struct state_ref ref, struct conversation_sl
 {
 	uint32_t has = atomic_load(&c->source);
 	uint64_t number;
+	int r;
 
 	if (has) /* asked again: the same source, if it still lives */
 		return s->st->source[has - 1].conversation.id == ref.id &&
@@ -190,10 +191,8 @@ static int lease(struct sources *s, struct state_ref ref, struct conversation_sl
 		return -EINVAL;
 	if (what->cpus > s->config.streams_per_peer)
 		return -EDQUOT;
-	number = registry_next_source_number(s->registry);
-	if (!number)
-		return -EAGAIN;
-	return begin(s, ref, c, what, number);
+	r = registry_next_source_number(s->registry, &number);
+	return r < 0 ? r : begin(s, ref, c, what, number);
 }
 
 static int wait_for_number(struct sources *s, const struct link_message *m)
@@ -281,6 +280,7 @@ static void refuse(struct sources *s, int fd, const struct addr *peer, uint16_t 
 				  .reason = close_reason_name(reason)};
 
 	close(fd);
+	counters_add(store_counters(s->store), COUNTER_connections_stream, 1);
 	counters_add_close(store_counters(s->store), reason);
 	log_limited(&limit, LOG_LEVEL_WARNING, &about, "stream-refused",
 		    "a connection to port %u was closed at once: %s", port,

@@ -8,8 +8,9 @@
  * Life:   sources_create() to sources_free(). Owns the lease table and the ports of the pool.
  * Thread: sessiond-lite's loop.
  * Errors of LEASED: -EUSERS limits.sources; -EDQUOT limits.streams-per-peer; -EADDRNOTAVAIL no port
- *         left for this peer; -ENOSPC no slot; -EMFILE no descriptors; -ENOMEM; -ENOENT the session
- *         that owns the listening port is gone; -ESTALE the source has ended; -EINVAL.
+ *         left for this peer; -ENOSPC no slot; -EMFILE no descriptors; -ENOMEM; -ECANCELED the
+ *         session that owns the listening port is gone; -ESTALE the source has ended; -EINVAL;
+ *         -EIO and others: the database fails, so there is no number for the source.
  * Source: design.md section 4, common/link.h. Test: tests/unit/sources.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_SOURCES_H

@@ -160,6 +160,8 @@ static void send_setup(struct supervisor *s)
 		fds[n++] = s->pipe[i][0];
 		fds[n++] = s->pipe[i][1];
 	}
+	/* The offset is shared with the relayd before, which may have read. */
+	(void)lseek(s->config.options_fd, 0, SEEK_SET);
 	relayd_link_send_fds(s->link, &m, fds, n);
 }
 

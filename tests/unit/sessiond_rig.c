@@ -28,10 +28,13 @@ int registry_match(struct registry *r, const struct match_subject *subject)
 	return current->match;
 }
 
-uint64_t registry_next_source_number(struct registry *r)
+int registry_next_source_number(struct registry *r, uint64_t *ret)
 {
 	(void)r;
-	return current->number ? current->number++ : 0;
+	if (!current->number)
+		return -EAGAIN;
+	*ret = current->number++;
+	return 0;
 }
 
 void registry_source_ended(struct registry *r, uint32_t session)

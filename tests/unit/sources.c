@@ -230,7 +230,8 @@ Test(sources, strangers_and_second_connections_are_closed)
 	second = rig_connect("127.0.0.9", "127.0.0.1", port);
 	cr_assert(rig_is_closed(&rig, second));
 	cr_assert_eq(closed(&rig, CLOSE_lease_in_use), 1);
-	cr_assert_eq(counters_sum(store_counters(rig.store), 1, COUNTER_connections_stream), 3);
+	cr_assert_eq(counters_sum(store_counters(rig.store), 1, COUNTER_connections_stream), 2,
+		     "relayd counts those it gets");
 	rig_expect_silence(&rig);
 	close(first);
 	close(second);
