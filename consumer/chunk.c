@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "consumer/chunk_record.h"
+#include "consumer/place_name.h"
 #include "consumer/trace_dat_meta.h"
 #include "consumer/trace_dat_tail.h"
 
@@ -115,7 +116,7 @@ static int copy_metadata(struct consumer_source *s, int to)
 static int create(struct consumer_source *s, unsigned which, const char *path)
 {
 	struct worker *w = s->worker;
-	int r = place_make(w, source_now(s->slot)->dir);
+	int r = place_name_make(w->config.output_fd, source_now(s->slot)->dir);
 	int fd;
 
 	if (r < 0)
@@ -352,7 +353,7 @@ void chunk_parse_metadata(struct consumer_source *s, bool final)
 			h->sub_buffer = meta.subbuf_size;
 		if (meta.missing == TRACE_DAT_MISSING_CMDLINES)
 			counters_add(s->worker->counters, COUNTER_repaired_cmdlines, 1);
-		place_safe_host(meta.host, h->host, sizeof(h->host));
+		place_name_safe(meta.host, h->host, sizeof(h->host));
 	}
 	source_commit(s->slot);
 	if (final && source_now(s->slot)->metadata_parsed)

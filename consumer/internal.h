@@ -149,11 +149,6 @@ void chunk_parse_metadata(struct consumer_source *s, bool final);
 
 /* ---- place.c: directories ---- */
 
-/* mkdir -p below output.dir. 0 or errno. */
-int place_make(struct worker *w, const char *dir);
-/* A node name as a path component: harmless characters only. */
-void place_safe_host(const char *host, char *to, size_t cap);
-
 /* Give the source a directory (.incoming/N, or the final one) if it has none. 0 or errno. */
 int place_first(struct consumer_source *s);
 /* Move it to its final directory once session and host are known. 0 or errno. */

@@ -17,50 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DIRECTORY_MODE 0750
-
-/* Letters, digits, '.', '_' and '-'; no leading '.' or '-'; what is left of nothing is "". */
-static void safe_name(const char *from, char *to, size_t cap)
-{
-	size_t n = 0;
-
-	for (; *from && n + 1 < cap; from++) {
-		char c = *from;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			     (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-
-		to[n] = plain ? c : '_';
-		if (n == 0 && (c == '.' || c == '-'))
-			to[n] = '_';
-		n++;
-	}
-	to[n] = '\0';
-}
-
-void place_safe_host(const char *host, char *to, size_t cap)
-{
-	safe_name(host, to, cap);
-}
-
-/* mkdir -p below output.dir. 0 or negative errno. */
-int place_make(struct worker *w, const char *dir)
-{
-	char path[STATE_DIR];
-	size_t len = strlen(dir);
-
-	if (len >= sizeof(path))
-		return -ENAMETOOLONG;
-	memcpy(path, dir, len + 1);
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		path[i] = '\0';
-		if (mkdirat(w->config.output_fd, path, DIRECTORY_MODE) < 0 && errno != EEXIST)
-			return -errno;
-		path[i] = dir[i];
-	}
-	return 0;
-}
+#include "consumer/place_name.h"
 
 /* SESSION/HOST/START-N. -EAGAIN while the session is not known. */
 static int final_dir(const struct consumer_source *s, char dir[STATE_DIR])
@@ -74,9 +31,9 @@ static int final_dir(const struct consumer_source *s, char dir[STATE_DIR])
 
 	if (!session)
 		return -EAGAIN;
-	safe_name(session->name, name, sizeof(name));
+	place_name_safe(session->name, name, sizeof(name));
 	if (h->host[0])
-		safe_name(h->host, host, sizeof(host));
+		place_name_safe(h->host, host, sizeof(host));
 	else
 		addr_format_name(&s->slot->peer, host);
 	gmtime_r(&seconds, &tm);
@@ -126,7 +83,7 @@ int place_resume(struct consumer_source *s)
 	slash = strrchr(parent, '/');
 	if (slash)
 		*slash = '\0';
-	r = place_make(w, parent);
+	r = place_name_make(w->config.output_fd, parent);
 	if (r < 0)
 		return r;
 	/* ENOENT: done before, or nothing was created yet. */

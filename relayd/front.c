@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "consumer/trace_dat_layout.h"
+#include "consumer/repair.h"
 #include "relayd/relay.h"
 #include "relayd/setup_options.h"
 #include "relayd/status.h"
@@ -301,7 +301,8 @@ int relay_setup(struct relay *r, const struct link_message *m, const int *fds, u
 	if (err < 0)
 		return err;
 	adopt_sources(r);
-	return 0;
+	/* What a pair of daemons left that died together. Ends with the process, if need be. */
+	return repair_start(r->output_fd, r->st.header->started_ns, event_chunk, r, &r->repair);
 }
 
 void relay_synced(struct relay *r)

@@ -26,6 +26,7 @@
 #include "relayd/trace_cmd.h"
 
 struct conn;
+struct repair;
 struct link;
 struct shared_ports;
 struct status_server;
@@ -49,6 +50,7 @@ struct relay {
 	unsigned workers_stopped;
 	struct worker **workers;
 	struct compactor *compactor;
+	struct repair *repair;
 
 	struct mpsc events; /* [any] from workers and the compactor */
 	uv_async_t events_wake;
