@@ -237,13 +237,16 @@ static void consume(void)
 
 static uint64_t seen[CPUS];
 
-static void check_region(const uint8_t *bytes, uint64_t size, unsigned cpu, const char *name)
+static void check_region(int fd, const struct trace_dat_region *region, unsigned cpu,
+			 const char *name)
 {
-	uint8_t want[PAGE];
+	uint8_t want[PAGE], got[PAGE];
 
-	for (uint64_t at = 0; at < size; at += PAGE) {
+	for (uint64_t at = 0; at < region->bytes; at += PAGE) {
 		make_page(want, cpu, seen[cpu]++);
-		if (memcmp(bytes + at, want, PAGE) != 0) {
+		if (pread(fd, got, PAGE, (off_t)(region->offset + at)) != PAGE)
+			die(name);
+		if (memcmp(got, want, PAGE) != 0) {
 			fprintf(stderr, "%s: CPU %u page %" PRIu64 " is not page %" PRIu64 "\n",
 				name, cpu, at / PAGE, seen[cpu] - 1);
 			exit(1);
@@ -256,20 +259,23 @@ static void check_chunk(int dirfd, const char *name)
 	struct trace_dat_region regions[CPUS];
 	struct trace_dat_meta meta;
 	int fd = openat(dirfd, name, O_RDONLY);
+	uint8_t *head;
 	struct stat sb;
-	uint8_t *bytes;
+	size_t len;
 
 	if (fd < 0 || fstat(fd, &sb) < 0)
 		die(name);
-	bytes = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (bytes == MAP_FAILED)
+	len = (size_t)(sb.st_size < (off_t)TRACE_DAT_DATA_START ? sb.st_size
+								: (off_t)TRACE_DAT_DATA_START);
+	head = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (head == MAP_FAILED)
 		die(name);
-	if (trace_dat_meta_parse(bytes, (size_t)sb.st_size, &meta) < 0 || !meta.complete ||
-	    trace_dat_tail_read_table(bytes, (size_t)sb.st_size, &meta, CPUS, regions) < 0)
+	if (trace_dat_meta_parse(head, len, &meta) < 0 || !meta.complete ||
+	    trace_dat_tail_read_table(head, len, &meta, CPUS, regions) < 0)
 		die("the chunk's metadata");
 	for (unsigned cpu = 0; cpu < CPUS; cpu++)
-		check_region(bytes + regions[cpu].offset, regions[cpu].bytes, cpu, name);
-	munmap(bytes, (size_t)sb.st_size);
+		check_region(fd, &regions[cpu], cpu, name);
+	munmap(head, len);
 	close(fd);
 }
 
