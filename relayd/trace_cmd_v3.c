@@ -19,11 +19,6 @@ static void put_header(struct wire_writer *w, uint32_t command, uint32_t fixed)
 	wire_put_u32(w, fixed);
 }
 
-static uint32_t get_or_zero(struct wire_reader *fixed)
-{
-	return wire_left(fixed) >= 4 ? wire_get_u32(fixed) : 0;
-}
-
 /* Strings; those we don't know are passed over. vsock is known, and no way to reach us. */
 static enum close_reason read_options(struct wire_reader *buffer, uint32_t n,
 				      enum transport *ret_transport)
@@ -46,9 +41,9 @@ enum trace_cmd_action trace_cmd_v3_tinit(struct trace_cmd *s, const struct trace
 					 struct trace_cmd_output *out, size_t size,
 					 struct wire_reader *fixed, struct wire_reader *buffer)
 {
-	uint32_t cpus = get_or_zero(fixed);
-	uint32_t page_size = get_or_zero(fixed);
-	uint32_t options = get_or_zero(fixed);
+	uint32_t cpus = wire_get_u32(fixed); /* what is missing reads as 0, and is meant to */
+	uint32_t page_size = wire_get_u32(fixed);
+	uint32_t options = wire_get_u32(fixed);
 	enum transport transport = TRANSPORT_UDP;
 	enum close_reason reason;
 
