@@ -107,6 +107,29 @@ static void totals_add(struct page_totals *totals, const struct page_header *h)
 		totals->time_last = h->time;
 }
 
+/* Behind its events a sub-buffer is zero: looked at where headers would be if it were smaller. */
+static bool padding_is_zero(const uint8_t *page, size_t len, uint32_t commit,
+			    const struct page_format *format)
+{
+	static const uint8_t zeros[PAGE_HEADER_MAX];
+	uint32_t header = page_header_size(format);
+	uint32_t used = header + (commit & COMMIT_BYTES) + format->commit_size; /* with a count */
+
+	for (uint32_t at = PAGE_SIZE_MIN; at < format->size && len >= at + header;
+	     at += PAGE_SIZE_MIN) {
+		if (at >= used && memcmp(page + at, zeros, header) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_doubtful(const uint8_t *page, const struct page_header *h,
+			const struct page_format *format)
+{
+	return (h->time == 0 && h->commit == 0) ||
+	       !padding_is_zero(page, format->size, h->commit, format);
+}
+
 size_t page_scan(const uint8_t *window, size_t len, const struct page_format *format,
 		 enum page_scan_mode mode, struct page_totals *totals)
 {
@@ -117,7 +140,8 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
 		struct page_header h;
 		int r = page_read(window + at, format->size, format, &h);
 
-		if (mode == PAGE_SCAN_STOP_AT_DOUBT && (r < 0 || (h.time == 0 && h.commit == 0)))
+		if (mode == PAGE_SCAN_STOP_AT_DOUBT &&
+		    (r < 0 || is_doubtful(window + at, &h, format)))
 			return at;
 		if (r < 0) {
 			totals->pages++;
@@ -129,28 +153,13 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
 	return at;
 }
 
-/* Behind its events a sub-buffer is zero: looked at where headers would be if it were smaller. */
-static bool padding_is_zero(const uint8_t *page, size_t len, uint32_t used,
-			    const struct page_format *format, uint32_t smaller)
-{
-	static const uint8_t zeros[PAGE_HEADER_MAX];
-	uint32_t header = page_header_size(format);
-
-	for (uint32_t at = smaller; at < format->size && len >= at + header; at += smaller) {
-		if (at >= used && memcmp(page + at, zeros, header) != 0)
-			return false;
-	}
-	return true;
-}
-
 /*
- * Whether all headers at multiples of format->size are sane, and those at multiples of @smaller
- * between them are none. Of two sizes that are too small, the first header refuses the one that its
- * events do not fit into, and the zeros behind its events the other: so data is never read as a
- * header.
+ * Whether all headers at multiples of format->size are sane, and those between them are none. A
+ * size that is too small is refused by the first header, if its events do not fit, else by the
+ * zeros behind them: so data is never taken for a header.
  */
 static bool size_explains(const uint8_t *bytes, size_t len, const struct page_format *format,
-			  uint32_t smaller, bool allow_unwritten)
+			  bool allow_unwritten)
 {
 	uint32_t header = page_header_size(format);
 
@@ -158,7 +167,6 @@ static bool size_explains(const uint8_t *bytes, size_t len, const struct page_fo
 		uint64_t word = get_commit(bytes + at + 8, format);
 		uint32_t commit = (uint32_t)word;
 		uint32_t upper = (uint32_t)(word >> 32);
-		uint32_t used = header + (commit & COMMIT_BYTES) + format->commit_size;
 
 		if (word == 0 && get_time(bytes + at, format) == 0 && !allow_unwritten)
 			return false;
@@ -166,7 +174,7 @@ static bool size_explains(const uint8_t *bytes, size_t len, const struct page_fo
 			return false;
 		if (upper != 0 && !(upper == UINT32_MAX && commit & COMMIT_LOST))
 			return false;
-		if (!padding_is_zero(bytes + at, len - at, used, format, smaller))
+		if (!padding_is_zero(bytes + at, len - at, commit, format))
 			return false;
 	}
 	return true;
@@ -178,8 +186,8 @@ uint32_t page_prove_size(const uint8_t *bytes, size_t len, const struct page_for
 
 	assert(page_format_valid(format));
 	for (int allow_unwritten = 0; allow_unwritten <= 1; allow_unwritten++) {
-		for (f.size = format->size; f.size <= PAGE_SIZE_MAX; f.size *= 2) {
-			if (size_explains(bytes, len, &f, format->size, allow_unwritten))
+		for (f.size = PAGE_SIZE_MIN; f.size <= PAGE_SIZE_MAX; f.size *= 2) {
+			if (size_explains(bytes, len, &f, allow_unwritten))
 				return f.size;
 		}
 	}

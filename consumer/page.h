@@ -66,9 +66,9 @@ int page_read(const uint8_t *page, size_t len, const struct page_format *format,
 
 enum page_scan_mode {
 	/*
-	 * Stop at the first page that @format cannot explain: its commit does not fit, or its
-	 * header is all zero (a too small stride meets the padding of larger sub-buffers). The
-	 * caller then asks page_prove_size().
+	 * Stop at the first page that @format cannot explain: its commit does not fit or its header
+	 * is all zero (the sub-buffers are larger), or there is a header behind its events (they
+	 * are smaller). The caller then asks page_prove_size().
 	 */
 	PAGE_SCAN_STOP_AT_DOUBT,
 	/* Count such pages (bad_pages, empty_pages) and go on: what to use when the size is
@@ -90,8 +90,9 @@ size_t page_scan(const uint8_t *window, size_t len, const struct page_format *fo
  * The sub-buffer size that the start of a stream proves.
  * @bytes   the stream from its position 0 (in the middle of a sub-buffer anything may look like a
  *          header), as much of it as there is, up to a few MiB: not just up to the doubtful page
- * @format  with the claimed size
- * Return the smallest power-of-two multiple of the claimed size, up to PAGE_SIZE_MAX, that explains
+ * @format  its size is not asked: claims are wrong both ways, as clients send what the top buffer
+ *          has, whichever buffer is recorded
+ * Return the smallest power of two, PAGE_SIZE_MIN to PAGE_SIZE_MAX, as the size that explains
  * every header seen: commit fits, no stray bits, zeros behind the events and nowhere else (a
  * sub-buffer that nobody wrote is accepted if no size does without). Times are not asked: datagrams
  * overtake each other. 0 if there is none: a page is bad, whatever the size, and the claim is as

@@ -237,6 +237,37 @@ Test(page, prove_finds_every_size)
 	}
 }
 
+/* The other way round: a small buffer, and the client says what the large top buffer has. */
+Test(page, prove_finds_a_size_below_the_claim)
+{
+	for (uint32_t claim = 8192; claim <= PAGE_SIZE_MAX; claim *= 2) {
+		struct page_format f = {.size = claim, .commit_size = 8};
+		size_t whole = (size_t)2 * claim, len;
+		uint8_t *stream = make_stream(4096, (unsigned)(whole / 4096), true, &len);
+		struct page_totals t = {0};
+
+		cr_assert_eq(page_scan(stream, len, &f, PAGE_SCAN_STOP_AT_DOUBT, &t), 0);
+		cr_assert_eq(page_prove_size(stream, len, &f), 4096);
+		memset(stream + len - claim / 2, 0, claim / 2); /* as clients fill the last read */
+		cr_assert_eq(page_prove_size(stream, len, &f), 4096);
+		free(stream);
+	}
+}
+
+Test(page, prove_stays_with_a_claim_that_is_true)
+{
+	for (uint32_t size = 8192; size <= PAGE_SIZE_MAX; size *= 2) {
+		struct page_format f = {.size = size, .commit_size = 8};
+		size_t len;
+		uint8_t *stream = make_stream(size, 8, true, &len);
+		struct page_totals t = {0};
+
+		cr_assert_eq(page_scan(stream, len, &f, PAGE_SCAN_STOP_AT_DOUBT, &t), len);
+		cr_assert_eq(page_prove_size(stream, len, &f), size);
+		free(stream);
+	}
+}
+
 Test(page, prove_needs_the_second_header)
 {
 	struct page_format f16 = {.size = 16384, .commit_size = 8};
