@@ -229,11 +229,15 @@ static bool any_stored(const struct consumer_source *s)
 static bool begin_rotation(struct consumer_source *s, unsigned present)
 {
 	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
+	struct consumer_stream *t;
 	struct source_half *h;
 	unsigned next;
 
 	if (!source_now(s->slot)->metadata_parsed || !source_now(s->slot)->placed)
 		return false;
+	/* Chunks are cut at sub-buffers: their size must be known, as far as pages can tell. */
+	cds_list_for_each_entry (t, &s->streams, node)
+		scan_stream(t);
 	if (chunk_begin(s, &next) < 0)
 		return false; /* tried again at the next tick */
 	h = source_begin(s->slot);

@@ -73,7 +73,8 @@ static void set_mark(struct consumer_stream *t, int fd, uint64_t region, uint64_
 	counters_add(t->source->worker->counters, COUNTER_pages_marked, 1);
 }
 
-/* The claim was wrong: every stream of the source is read again from its region's start. */
+/* The claim was wrong (too small or too large): every stream of the source is read again from its
+ * region's start. */
 static void restart_with(struct consumer_source *s, uint32_t size)
 {
 	struct source_half *sh = source_begin(s->slot);
@@ -118,12 +119,12 @@ static enum verdict resolve_doubt(struct consumer_stream *t, int fd, uint64_t re
 	}
 	size = page_prove_size(win.bytes, len, &format);
 	munmap(win.base, win.size);
-	if (size > format.size && !page_proof_holds(size, len, h->state == STREAM_ENDED))
-		return VERDICT_WAIT;
-	if (size <= format.size) {
+	if (size == 0 || size == format.size) {
 		s->doubts++;
 		return VERDICT_PAGE;
 	}
+	if (!page_proof_holds(size, len, h->state == STREAM_ENDED))
+		return VERDICT_WAIT;
 	restart_with(s, size);
 	return VERDICT_AGAIN;
 }
@@ -177,14 +178,17 @@ void scan_stream(struct consumer_stream *t)
 		done = page_scan(win.bytes, len, &format,
 				 settled ? PAGE_SCAN_ALL : PAGE_SCAN_STOP_AT_DOUBT, &sum);
 		if (done < len && len - done >= format.size) {
-			if (resolve_doubt(t, fd, region, h->scanned + done)) {
+			verdict = resolve_doubt(t, fd, region, h->scanned + done);
+			if (verdict == VERDICT_AGAIN) {
 				munmap(win.base, win.size);
+				h = stream_now(t->slot);
 				format = consumer_source_format(source_now(s->slot));
 				end = h->position - h->position % format.size;
 				continue;
 			}
-			done += page_scan(win.bytes + done, format.size, &format, PAGE_SCAN_ALL,
-					  &sum);
+			if (verdict == VERDICT_PAGE)
+				done += page_scan(win.bytes + done, format.size, &format,
+						  PAGE_SCAN_ALL, &sum);
 		}
 		munmap(win.base, win.size);
 		add_totals(t, &sum, h->scanned + done);
