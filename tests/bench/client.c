@@ -158,13 +158,13 @@ static void put_metadata(struct client *c)
 	snprintf(node, sizeof(node), "%s-%u", c->setup->node, c->number);
 	metadata_make(
 		&(struct metadata_about){
-			.version = c->setup->format,
+			.version = (int)c->setup->format,
 			.with_options = c->setup->protocol != 1,
 			.cpus = c->setup->cpus,
 			.page_size = c->setup->page_size,
 			.node = node,
 			.trace_id = c->setup->seed + c->number,
-			.padding = c->setup->padding,
+			.padding = (size_t)c->setup->padding,
 		},
 		&metadata);
 	conversation_put_metadata(c->talk, &metadata);

@@ -29,13 +29,13 @@ struct client_setup {
 	socklen_t server_len;
 	uint32_t source; /* 0, or the IPv4 address of client 0 (host order); the others follow */
 	int protocol;    /* 1 or 3 */
-	int format;      /* 6 or 7 */
+	uint32_t format; /* 6 or 7 */
 	bool raw;        /* no conversation, every stream to the server's port */
 	bool udp;
 	uint32_t cpus;
 	uint32_t page_size;
 	uint64_t seed;
-	size_t padding;   /* bytes by which the metadata is made larger */
+	uint64_t padding; /* bytes by which the metadata is made larger */
 	const char *node; /* the clients' host names: this, a '-' and the client's number */
 	int epoll;
 };

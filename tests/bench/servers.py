@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""servers.py - what is measured (our daemons, trace-cmd listen) and what measures it (load)."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+
+from processes import (Failed, MIB, children_of, free_port, is_listening, process_seconds,
+                       stop_process, tree_of, wait_until)
+
+
+class Tools:
+    """The load generator and the bare loop."""
+
+    def __init__(self, load, bare_loop):
+        self.load_path = load
+        self.bare_loop_path = bare_loop
+
+    def load_command(self, mode, options, paths=()):
+        words = [self.load_path, mode, "--json"]
+        for key, value in options.items():
+            if value is True:
+                words.append("--" + key.replace("_", "-"))
+            elif value is not None and value is not False:
+                words.append(f"--{key.replace('_', '-')}={value}")
+        return words + list(paths)
+
+    def load(self, mode, paths=(), **options):
+        options.setdefault("timeout", 60)
+        try:
+            done = subprocess.run(self.load_command(mode, options, paths), capture_output=True,
+                                  text=True, timeout=options["timeout"] + 30)
+        except subprocess.TimeoutExpired as e:
+            raise Failed(f"load {mode}: hangs") from e
+        if done.returncode != 0:
+            raise Failed(f"load {mode}: {done.stderr.strip() or done.stdout.strip()}")
+        return json.loads(done.stdout)
+
+    def verify(self, directory, **options):
+        keep = ("clients", "cpus", "bytes", "page_size", "seed", "raw")
+        return self.load("verify", [directory], **{k: v for k, v in options.items() if k in keep})
+
+
+class Relay:
+    """sessiond-lite and its relayd, kept for the whole bench as they would be on a real host."""
+
+    name = "relay"
+
+    def __init__(self, folder, work):
+        self.folder = folder
+        self.output = os.path.join(work, "relay-output")
+        self.run_dir = os.path.join(work, "relay-run")
+        self.log = open(os.path.join(work, "relay.log"), "w+")
+        os.mkdir(self.output)
+        os.mkdir(self.run_dir)
+        self.port = free_port()
+        low = random.randrange(20000, 28000)
+        settings = {
+            "run.dir": self.run_dir,
+            "output.dir": self.output,
+            "trace-cmd.listen": f"127.0.0.1:{self.port}",
+            "trace-cmd.stream-ports": f"{low}-{low + 4095}",
+        }
+        words = [os.path.join(folder, "sessiond-lite")]
+        for key, value in settings.items():
+            words += ["--set", f"{key}={value}"]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        wait_until(self._is_ready, 15, "sessiond-lite is not ready")
+        wait_until(lambda: len(self.pids()) > 1, 15, "sessiond-lite has no relayd")
+        self.first_pids = self.pids()
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            self.log.seek(0)
+            raise Failed(f"sessiond-lite ended: {self.log.read().strip()[-2000:]}")
+        return any(l.startswith("ready") for l in self.process.stdout.readlines() or ())
+
+    def pids(self):
+        return tree_of(self.process.pid)
+
+    def check_alive(self):
+        if self.pids() != self.first_pids:
+            raise Failed("relayd was restarted meanwhile; see its log")
+
+    def seconds(self):
+        return sum(process_seconds(pid) for pid in self.pids())
+
+    def settle(self):
+        """Until the daemons rest (compaction is over)."""
+        still, last = 0, self.seconds()
+        deadline = time.monotonic() + 20
+        while still < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+            now = self.seconds()
+            still = still + 1 if now - last < 0.001 else 0
+            last = now
+        return last
+
+    def wait_compact(self, data, seconds=10):
+        """Seconds until what was stored takes little more than its data: 1.1 times and 4 MiB."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds:
+            sizes = [os.stat(path).st_size for path in self.files()]
+            if sum(sizes) <= 1.1 * data + 4 * MIB * len(sizes):
+                break
+            time.sleep(0.005)
+        return time.monotonic() - begun
+
+    def files(self):
+        found = []
+        for folder, below, names in os.walk(os.path.join(self.output, "default")):
+            below[:] = [name for name in below if not name.startswith(".")]
+            found += [os.path.join(folder, name) for name in names if name.endswith(".dat")]
+        return found
+
+    def status(self):
+        done = subprocess.run([os.path.join(self.folder, "relayctl"), "--run-dir", self.run_dir,
+                               "--json", "status"], capture_output=True, text=True, timeout=30)
+        if done.returncode != 0:
+            raise Failed(f"relayctl status: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def clean(self):
+        """Remove what sessions have stored; the daemons' own files stay."""
+        sessions = os.path.join(self.output, "default")
+        for entry in os.listdir(sessions) if os.path.isdir(sessions) else ():
+            path = os.path.join(sessions, entry)
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def stop(self):
+        stop_process(self.process)
+        self.process.stdout.close()
+        self.log.close()
+
+
+class Listen:
+    """One `trace-cmd listen`, started for each run so that its children can be added up."""
+
+    name = "listen"
+
+    def __init__(self, work):
+        self.output = tempfile.mkdtemp(prefix="listen-", dir=work)
+        self.port = free_port()
+        self.log = open(os.path.join(work, "listen.log"), "w")
+        self.process = subprocess.Popen(["trace-cmd", "listen", "-p", str(self.port),
+                                         "-d", self.output], stdout=self.log, stderr=self.log)
+        wait_until(lambda: is_listening(self.port), 10, "trace-cmd listen does not listen")
+
+    def stop(self):
+        """Seconds of processor time, all its children's included."""
+        try:
+            wait_until(lambda: not children_of(self.process.pid), 60, "trace-cmd listen is busy")
+        finally:
+            usage = stop_process(self.process)
+            self.log.close()
+        return usage.ru_utime + usage.ru_stime
+
+    def clean(self):
+        shutil.rmtree(self.output, ignore_errors=True)
