@@ -276,9 +276,14 @@ void database_submit(struct database *d, struct database_job *job)
 	job->error = 0;
 	job->cause[0] = '\0';
 	uv_mutex_lock(&d->lock);
-	assert(!d->closing);
-	queue_add(&d->in, job);
-	uv_cond_signal(&d->submitted);
+	if (d->closing) {
+		/* A done function of database_close() wanted more. */
+		job->error = -ESHUTDOWN;
+		queue_add(&d->out, job);
+	} else {
+		queue_add(&d->in, job);
+		uv_cond_signal(&d->submitted);
+	}
 	uv_mutex_unlock(&d->lock);
 }
 

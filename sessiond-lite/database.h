@@ -63,7 +63,7 @@ int database_run(struct database *d, database_work *work, void *context, struct 
 
 int database_start(struct database *d); /* make the thread; 0 or negative errno */
 
-/* Nothing here fails: what can go wrong is told to done. */
+/* Nothing here fails: what can go wrong is told to done. During database_close(), -ESHUTDOWN. */
 void database_submit(struct database *d, struct database_job *job);
 
 /*

@@ -30,7 +30,6 @@ struct sources {
 	struct registry *registry;
 	struct lease_table *leases;
 	struct shared_ports *ports;
-	uint32_t *own_session; /* [sources]: of the listening port; outlives the conversation */
 	struct waiting_lease *first_waiting, **last_waiting;
 	uint32_t n_waiting;
 };
@@ -46,7 +45,7 @@ int sources_create(const struct sources_config *config, struct acceptor *accepto
 				     .per_peer = config->streams_per_peer,
 				     .rest_ms = REST_MS};
 	struct sources *s = calloc(1, sizeof(*s));
-	int r = -ENOMEM;
+	int r;
 
 	if (!s)
 		return -ENOMEM;
@@ -56,8 +55,7 @@ int sources_create(const struct sources_config *config, struct acceptor *accepto
 	s->link = link;
 	s->registry = registry;
 	s->last_waiting = &s->first_waiting;
-	s->own_session = calloc(s->st->header->capacity.sources, sizeof(*s->own_session));
-	if (!s->own_session || (r = lease_table_create(&lease, &s->leases)) < 0 ||
+	if ((r = lease_table_create(&lease, &s->leases)) < 0 ||
 	    (r = shared_ports_create(&config->ports, acceptor, store, link, on_data_connection, s,
 				     &s->ports)) < 0) {
 		sources_free(s);
@@ -86,7 +84,6 @@ void sources_free(struct sources *s)
 	forget_waiting(s);
 	shared_ports_free(s->ports);
 	lease_table_free(s->leases);
-	free(s->own_session);
 	free(s);
 }
 
@@ -130,8 +127,9 @@ static int begin(struct sources *s, struct state_ref ref, struct conversation_sl
 
 	if (!streams || !ports)
 		goto out;
-	/* V3 tells the host's name later; the others never do. */
-	if (lease->protocol != PROTOCOL_TRACE_CMD_V3) {
+	/* V3 tells the host's name later; the others never do, and a session's own port needs none.
+	 */
+	if (lease->protocol != PROTOCOL_TRACE_CMD_V3 || c->own_session) {
 		r = session = registry_match(s->registry, &subject);
 		if (r < 0)
 			goto out;
@@ -156,7 +154,6 @@ static int begin(struct sources *s, struct state_ref ref, struct conversation_sl
 	slot->first_stream = 1 + streams[0].index;
 	slot->start_ns = clock_realtime_ns();
 	atomic_store(&slot->session, (uint32_t)(session + 1));
-	s->own_session[source.index] = c->own_session;
 	for (uint32_t i = 0; i < n; i++) {
 		struct stream_slot *stream = &s->st->stream[streams[i].index];
 
@@ -257,8 +254,7 @@ void sources_match(struct sources *s, const struct link_message *m)
 		subject = (struct match_subject){.host = *m->text ? m->text : NULL,
 						 .peer = slot->peer,
 						 .protocol = slot->protocol,
-						 .local_port = slot->local.port,
-						 .own_session = s->own_session[m->ref.index]};
+						 .local_port = slot->local.port};
 		r = registry_match(s->registry, &subject);
 		if (r < 0) {
 			answer(s, LINK_MATCHED, m->ref, r);
