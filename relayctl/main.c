@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* main.c - relayctl is not written yet. */
+/* main.c - relayctl, the one command line of a relay. Everything is in cli.h and command.h. */
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 
-int main(void)
+#include "relayctl/cli.h"
+
+int main(int argc, char **argv)
 {
-	fputs("relayctl: not written yet\n", stderr);
-	return 2;
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN); /* "relayctl streams | head" is no mishap */
+	return cli_run(argc, argv, stdout, stderr);
 }

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session_commands.c - the commands that make, show, change and end sessions.
+ *
+ * What a session is asked to be is checked here only as far as its form goes (a size is a size);
+ * whether it can be is the daemon's to say.
+ */
+#include "relayctl/commands.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/addr.h"
+#include "config/quantity.h"
+#include "relayctl/command.h"
+#include "relayctl/daemon.h"
+#include "relayctl/field.h"
+#include "relayctl/human.h"
+#include "relayctl/source_table.h"
+#include "relayctl/table.h"
+
+/* {"name": NAME}; NULL: the name is no text (or there is no memory). */
+static json_t *name_params(const struct cli *cli)
+{
+	return json_pack("{s:s}", "name", cli->arguments[0]);
+}
+
+static int bad_name(const struct cli *cli)
+{
+	return cli_fail(cli, EXIT_USAGE, "this name is no UTF-8 text");
+}
+
+/* session.show of the session that is named. The exit status. */
+static int get_session(const struct cli *cli, json_t **ret)
+{
+	json_t *params = name_params(cli);
+
+	return params ? daemon_call(cli, "session.show", params, false, ret) : bad_name(cli);
+}
+
+/* ---- create-session ---- */
+
+static int bad_match(const struct cli *cli, const char *what)
+{
+	return cli_fail(cli, EXIT_USAGE,
+			"--match %s: write keys host, addr, proto and port with their values, as "
+			"in host=web*,addr=10.0.0.0/8",
+			what);
+}
+
+/* One KEY=VALUE, into the rule. The exit status. */
+static int add_condition(const struct cli *cli, json_t *rule, char *condition)
+{
+	char *value = strchr(condition, '=');
+	struct addr_range range;
+	uint64_t port;
+
+	if (!value || !value[1])
+		return bad_match(cli, condition);
+	*value++ = '\0';
+	if (json_object_get(rule, condition))
+		return cli_fail(cli, EXIT_USAGE, "--match: %s stands there twice", condition);
+	if (strcmp(condition, "port") == 0) {
+		if (quantity_parse_count(value, &port) < 0 || port < 1 || port > 65535)
+			return cli_fail(cli, EXIT_USAGE, "--match port=%s: a port is 1 to 65535",
+					value);
+		return json_object_set_new(rule, condition, json_integer((json_int_t)port)) < 0
+			       ? cli_no_memory(cli)
+			       : EXIT_DONE;
+	}
+	if (strcmp(condition, "addr") == 0 && addr_range_parse(value, &range) < 0)
+		return cli_fail(cli, EXIT_USAGE,
+				"--match addr=%s: write an address or a prefix, such as 10.0.0.0/8 "
+				"or 2001:db8::/32",
+				value);
+	if (strcmp(condition, "host") != 0 && strcmp(condition, "addr") != 0 &&
+	    strcmp(condition, "proto") != 0)
+		return bad_match(cli, condition);
+	if (json_object_set_new(rule, condition, json_string(value)) < 0)
+		return cli_fail(cli, EXIT_USAGE, "--match %s: the value is no text", condition);
+	return EXIT_DONE;
+}
+
+/* Commas between brackets belong to a pattern: host=web[1,2]. */
+static char *next_condition(char **rest)
+{
+	char *at = *rest, *start = at;
+	bool bracket = false;
+
+	if (!at)
+		return NULL;
+	for (; *at && (*at != ',' || bracket); at++)
+		bracket = *at == '[' ? true : *at == ']' ? false : bracket;
+	*rest = *at ? at + 1 : NULL;
+	*at = '\0';
+	return start;
+}
+
+static int add_rule(const struct cli *cli, json_t *match, const char *text)
+{
+	char *copy = strdup(text), *rest = copy, *condition;
+	json_t *rule = json_object();
+	int status = copy && rule ? EXIT_DONE : cli_no_memory(cli);
+
+	while (status == EXIT_DONE && (condition = next_condition(&rest)))
+		status = add_condition(cli, rule, condition);
+	free(copy);
+	if (json_array_append_new(match, rule) < 0 && status == EXIT_DONE)
+		status = cli_no_memory(cli);
+	return status;
+}
+
+static int add_quantity(const struct cli *cli, json_t *params, const char *option, const char *key,
+			int (*parse)(const char *, uint64_t *), const char *example)
+{
+	const char *text = cli_option(cli, option);
+	uint64_t value;
+
+	if (!text)
+		return EXIT_DONE;
+	if (parse(text, &value) < 0)
+		return cli_fail(cli, EXIT_USAGE, "%s %s: write %s", option, text, example);
+	if (json_object_set_new(params, key, json_integer((json_int_t)value)) < 0)
+		return cli_no_memory(cli);
+	return EXIT_DONE;
+}
+
+static int add_policy(const struct cli *cli, json_t *params)
+{
+	int status = add_quantity(cli, params, "--rotate-size", "rotate_size", quantity_parse_size,
+				  "a size such as 64M or 1G");
+
+	if (status == EXIT_DONE)
+		status = add_quantity(cli, params, "--rotate-time", "rotate_time_ms",
+				      quantity_parse_duration, "a time such as 90s, 10m or 1h");
+	if (status == EXIT_DONE)
+		status = add_quantity(cli, params, "--keep-chunks", "keep_chunks",
+				      quantity_parse_count, "a number");
+	return status;
+}
+
+static int add_lists(const struct cli *cli, json_t *match, json_t *listen)
+{
+	int status = EXIT_DONE;
+
+	for (size_t i = 0; i < cli->n_given && status == EXIT_DONE; i++) {
+		const struct cli_given *g = &cli->given[i];
+
+		if (strcmp(g->option->name, "--match") == 0)
+			status = add_rule(cli, match, g->value);
+		else if (strcmp(g->option->name, "--listen") == 0 &&
+			 json_array_append_new(listen, json_string(g->value)) < 0)
+			status = cli_fail(cli, EXIT_USAGE, "--listen: the value is no text");
+	}
+	return status;
+}
+
+int run_create_session(struct cli *cli)
+{
+	json_t *match = json_array(), *listen = json_array(), *result = NULL;
+	json_t *params = name_params(cli);
+	int status = params ? add_lists(cli, match, listen) : bad_name(cli);
+
+	if (status == EXIT_DONE)
+		status = add_policy(cli, params);
+	if (status == EXIT_DONE && json_array_size(match))
+		json_object_set(params, "match", match);
+	if (status == EXIT_DONE && json_array_size(listen))
+		json_object_set(params, "listen", listen);
+	json_decref(match);
+	json_decref(listen);
+	if (status != EXIT_DONE) {
+		json_decref(params);
+		return status;
+	}
+	status = daemon_call(cli, "session.create", params, false, &result);
+	if (status == EXIT_DONE && cli->json)
+		status = cli_print_json(cli, result);
+	json_decref(result);
+	return status;
+}
+
+/* ---- list, show ---- */
+
+static const char *session_state(const json_t *session)
+{
+	const char *state = field_text(session, "state");
+
+	if (strcmp(state, "ending") == 0 || field_is(session, "ending"))
+		return "ending";
+	return field_is(session, "stopped") ? "stopped" : *state ? state : "live";
+}
+
+static const char *size_or_off(uint64_t bytes, char buf[QUANTITY_TEXT_MAX])
+{
+	return bytes ? quantity_format_size(bytes, buf) : "-";
+}
+
+static const char *time_or_off(uint64_t ms, char buf[QUANTITY_TEXT_MAX])
+{
+	return ms ? quantity_format_duration(ms, buf) : "-";
+}
+
+static const char *count_or_all(uint64_t n, char buf[QUANTITY_TEXT_MAX])
+{
+	return n ? quantity_format_count(n, buf) : "all";
+}
+
+/* "host=web*,addr=10.0.0.0/8" as it would be typed. */
+static void print_rule(const json_t *rule, char *buf, size_t size)
+{
+	const char *key;
+	size_t len = 0;
+	json_t *value;
+
+	buf[0] = '\0';
+	json_object_foreach ((json_t *)rule, key, value) {
+		const char *comma = len ? "," : "";
+		int n;
+
+		if (json_is_integer(value))
+			n = snprintf(buf + len, size - len, "%s%s=%" JSON_INTEGER_FORMAT, comma,
+				     key, json_integer_value(value));
+		else
+			n = snprintf(buf + len, size - len, "%s%s=%s", comma, key,
+				     field_text(rule, key));
+		if (n < 0 || (size_t)n >= size - len)
+			return;
+		len += (size_t)n;
+	}
+}
+
+static json_t *session_list(json_t *result)
+{
+	return json_is_array(result) ? result : field_of(result, "sessions");
+}
+
+static int print_sessions(const struct cli *cli, json_t *list)
+{
+	static const struct table_column columns[] = {
+		{"SESSION", false}, {"STATE", false},      {"SOURCES", true},     {"RULES", true},
+		{"PORTS", true},    {"ROTATE-SIZE", true}, {"ROTATE-TIME", true}, {"KEEP", true},
+	};
+	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	char buf[QUANTITY_TEXT_MAX];
+	json_t *one;
+	size_t i;
+	int r;
+
+	json_array_foreach (list, i, one) {
+		table_cell(t, field_text(one, "name"));
+		table_cell(t, session_state(one));
+		table_cellf(t, "%" PRIu64, field_number(one, "sources"));
+		table_cellf(t, "%zu", json_array_size(field_of(one, "match")));
+		table_cellf(t, "%zu", json_array_size(field_of(one, "listen")));
+		table_cell(t, size_or_off(field_number(one, "rotate_size"), buf));
+		table_cell(t, time_or_off(field_number(one, "rotate_time_ms"), buf));
+		table_cell(t, count_or_all(field_number(one, "keep_chunks"), buf));
+	}
+	r = table_print(t, cli->out, cli_colour(cli));
+	table_free(t);
+	return r < 0 ? cli_no_memory(cli) : EXIT_DONE;
+}
+
+/* "list SESSION": the row, and who is in it now. */
+static int list_one(struct cli *cli)
+{
+	json_t *session = NULL, *document = NULL, *list;
+	int status = get_session(cli, &session);
+
+	if (status != EXIT_DONE || cli->json) {
+		if (status == EXIT_DONE)
+			status = cli_print_json(cli, session);
+		json_decref(session);
+		return status;
+	}
+	list = json_pack("[O]", session);
+	status = print_sessions(cli, list);
+	json_decref(list);
+	if (status == EXIT_DONE)
+		status = daemon_status(cli, DAEMON_PATIENCE_MS, &document);
+	if (status == EXIT_DONE) {
+		fputc('\n', cli->out);
+		status = source_table_print(cli, document, cli->arguments[0]);
+	}
+	json_decref(document);
+	json_decref(session);
+	return status;
+}
+
+int run_list(struct cli *cli)
+{
+	json_t *result = NULL;
+	int status;
+
+	if (cli->n_arguments)
+		return list_one(cli);
+	status = daemon_call(cli, "session.list", NULL, false, &result);
+	if (status == EXIT_DONE)
+		status = cli->json ? cli_print_json(cli, result)
+				   : print_sessions(cli, session_list(result));
+	json_decref(result);
+	return status;
+}
+
+static void print_policy(const struct cli *cli, const json_t *session)
+{
+	char buf[QUANTITY_TEXT_MAX];
+
+	fprintf(cli->out, "rotate-size   %s\n",
+		size_or_off(field_number(session, "rotate_size"), buf));
+	fprintf(cli->out, "rotate-time   %s\n",
+		time_or_off(field_number(session, "rotate_time_ms"), buf));
+	fprintf(cli->out, "keep-chunks   %s\n",
+		count_or_all(field_number(session, "keep_chunks"), buf));
+}
+
+static void print_session(const struct cli *cli, const json_t *session)
+{
+	char text[1024], when[HUMAN_MAX];
+	json_t *one;
+	size_t i;
+
+	fprintf(cli->out, "session       %s\n", field_text(session, "name"));
+	fprintf(cli->out, "state         %s\n", session_state(session));
+	if (*field_text(session, "note"))
+		fprintf(cli->out, "note          %s\n", field_text(session, "note"));
+	if (*field_text(session, "created"))
+		fprintf(cli->out, "created       %s\n",
+			human_time(field_text(session, "created"), when));
+	if (*field_text(session, "directory"))
+		fprintf(cli->out, "directory     %s\n", field_text(session, "directory"));
+	fprintf(cli->out, "sources       %" PRIu64 "\n", field_number(session, "sources"));
+	json_array_foreach (field_of(session, "match"), i, one) {
+		print_rule(one, text, sizeof(text));
+		fprintf(cli->out, "match         %s\n", text);
+	}
+	json_array_foreach (field_of(session, "listen"), i, one)
+		fprintf(cli->out, "listen        %s\n",
+			json_is_string(one) ? json_string_value(one) : field_text(one, "at"));
+	print_policy(cli, session);
+}
+
+int run_show(struct cli *cli)
+{
+	json_t *result = NULL;
+	int status = get_session(cli, &result);
+
+	if (status == EXIT_DONE && cli->json)
+		status = cli_print_json(cli, result);
+	else if (status == EXIT_DONE)
+		print_session(cli, result);
+	json_decref(result);
+	return status;
+}
+
+/* ---- orders ---- */
+
+static int order(struct cli *cli, const char *method, json_t *params, bool patient)
+{
+	json_t *result = NULL;
+	int status;
+
+	if (!params)
+		return bad_name(cli);
+	status = daemon_call(cli, method, params, patient, &result);
+	if (status == EXIT_DONE && cli->json)
+		status = cli_print_json(cli, result);
+	json_decref(result);
+	return status;
+}
+
+static int order_by_name(struct cli *cli, const char *method)
+{
+	return order(cli, method, name_params(cli), false);
+}
+
+int run_start(struct cli *cli)
+{
+	return order_by_name(cli, "session.start");
+}
+
+int run_stop(struct cli *cli)
+{
+	return order_by_name(cli, "session.stop");
+}
+
+int run_rotate(struct cli *cli)
+{
+	return order_by_name(cli, "session.rotate");
+}
+
+int run_destroy_session(struct cli *cli)
+{
+	bool delete_data = cli_option(cli, "--delete-data") != NULL;
+
+	return order(cli, "session.destroy",
+		     json_pack("{s:s s:b}", "name", cli->arguments[0], "delete_data", delete_data),
+		     true);
+}
