@@ -13,7 +13,7 @@
 
 #include "common/counters.h"
 #include "relayd/trace_cmd.h"
-#include "status_state.h"
+#include "tests/unit/status_state.h"
 
 static struct state st;
 static struct status_rates *rates;

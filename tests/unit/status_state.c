@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* status_state.c - slots filled by hand; see status_state.h. */
-#include "status_state.h"
+#include "tests/unit/status_state.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
