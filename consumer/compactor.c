@@ -175,30 +175,41 @@ static int collapse(int fd, const struct chunk_view *v, const struct compact_pla
 	return write_table(fd, v, plan, count);
 }
 
-/* trace.dat -> trace.json; false if the path does not end like a chunk's. */
-static bool record_path(const char *path, char *ret, size_t cap)
+/* The record of DIR/NAME.dat: NAME.json, and its directory opened. False: no chunk's name. */
+static bool find_record(const struct compactor *c, const char *path, int *ret_dir, char *ret_name,
+			size_t cap)
 {
-	size_t len = strlen(path);
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	size_t len = strlen(name);
+	char dir[sizeof(((struct job *)0)->path)] = ".";
 
-	if (len < 5 || len + 2 > cap || strcmp(path + len - 4, ".dat") != 0)
+	if (len < 5 || len + 2 > cap || strcmp(name + len - 4, ".dat") != 0)
 		return false;
-	memcpy(ret, path, len - 3);
-	memcpy(ret + len - 3, "json", 5);
-	return true;
+	if (slash) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+	}
+	snprintf(ret_name, cap, "%.*sjson", (int)len - 3, name);
+	*ret_dir = openat(c->output_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_dir >= 0;
 }
 
 /* The record says compact (or sparse for good) and since when its data is on the disk. */
 static void update_record(struct compactor *c, const char *path, bool compact)
 {
-	char name[sizeof(((struct job *)0)->path) + 1];
 	struct record record;
+	char name[64];
+	int dir;
 
-	if (!record_path(path, name, sizeof(name)) || record_read(c->output_fd, name, &record) < 0)
+	if (!find_record(c, path, &dir, name, sizeof(name)))
 		return;
-	record.sparse = !compact;
-	clock_gettime(CLOCK_REALTIME, &record.synced);
-	(void)record_write(c->output_fd, name, &record);
-	record_free(&record);
+	if (record_read(dir, name, &record) == 0) {
+		record.sparse = !compact;
+		clock_gettime(CLOCK_REALTIME, &record.synced);
+		(void)record_write(dir, name, &record);
+		record_free(&record);
+	}
+	close(dir);
 }
 
 /* Ask sessiond-lite to hold the descriptor, and wait for its answer. False: stopping. */
