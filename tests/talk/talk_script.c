@@ -3,6 +3,7 @@
 #include "tests/talk/talk_script.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,8 +114,8 @@ static void put_ports(struct buffer *b, const char **at, int version)
 		n = number(at);
 	}
 	for (uint64_t i = 0; i < n; i++) {
-		int len = snprintf(text, sizeof(text), "%s%llu", version == 1 && i ? "," : "",
-				   (unsigned long long)(first + i));
+		int len = snprintf(text, sizeof(text), "%s%" PRIu64, version == 1 && i ? "," : "",
+				   first + i);
 
 		if (version == 2)
 			put_u32(b, first + i);
