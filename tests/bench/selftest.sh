@@ -97,6 +97,7 @@ against_bare_loop() {
 	local ready file
 	rm -rf "$work/out" && mkdir "$work/out"
 	coproc loop { exec "$bin/bare_loop" --dir="$work/out" --streams=2 --timeout=60; }
+	# shellcheck disable=SC2154 # coproc sets it
 	server=$loop_PID
 	read -r ready port <&"${loop[0]}"
 	[[ $ready == ready ]] || fail "the bare loop is not ready"
