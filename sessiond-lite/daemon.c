@@ -175,6 +175,13 @@ static void on_unlisten(void *context, uint32_t session)
 	listener_remove(d->listeners, session + 1);
 }
 
+static void on_data_deleted(void *context, const char *session)
+{
+	struct daemon *d = context;
+
+	catalog_forget(d->catalog, session);
+}
+
 static void on_chunk_kept(void *context, const struct link_message *chunk)
 {
 	struct daemon *d = context;
@@ -287,7 +294,8 @@ static int open_registry(struct daemon *d)
 						     .session_changed = on_session_changed,
 						     .numbers_ready = on_numbers_ready,
 						     .listen = on_listen,
-						     .unlisten = on_unlisten}};
+						     .unlisten = on_unlisten,
+						     .data_deleted = on_data_deleted}};
 	struct catalog_config catalog = {
 		.loop = &d->loop,
 		.st = store_state(d->store),
@@ -335,11 +343,7 @@ static int make_control(struct daemon *d)
 		return complaint(r, "run.dir: cannot listen on %s/control.sock: %s", dir,
 				 strerror(-r));
 	r = control_create(&d->loop, fd, &subjects, &d->control);
-	if (r < 0) {
-		close(fd);
-		return complaint_errno(r);
-	}
-	return 0;
+	return r < 0 ? complaint_errno(r) : 0;
 }
 
 static int make_supervisor(struct daemon *d)

@@ -30,6 +30,7 @@ struct database {
 	uv_thread_t thread;
 	uv_async_t wake;              /* the loop's; freed with d when closed */
 	char trouble[DATABASE_CAUSE]; /* the loop's */
+	size_t waiting;               /* the loop's */
 	/* lock guards what follows */
 	uv_mutex_t lock;
 	uv_cond_t submitted;
@@ -260,6 +261,7 @@ static void tell(struct database *d)
 		uv_mutex_unlock(&d->lock);
 		if (!job)
 			return;
+		d->waiting--;
 		note(d, job);
 		if (job->done) /* job may be freed in it */
 			job->done(job->context, job->error, job->error ? job->cause : "");
@@ -275,6 +277,7 @@ void database_submit(struct database *d, struct database_job *job)
 {
 	job->error = 0;
 	job->cause[0] = '\0';
+	d->waiting++;
 	uv_mutex_lock(&d->lock);
 	if (d->closing) {
 		/* A done function of database_close() wanted more. */
@@ -424,6 +427,11 @@ void database_close(struct database *d)
 const char *database_trouble(const struct database *d)
 {
 	return d->trouble;
+}
+
+size_t database_waiting(const struct database *d)
+{
+	return d->waiting;
 }
 
 const char *database_path(const struct database *d)

@@ -17,6 +17,8 @@
 #ifndef TRACERELAY_SESSIOND_LITE_DATABASE_H
 #define TRACERELAY_SESSIOND_LITE_DATABASE_H
 
+#include <stddef.h>
+
 #include <sqlite3.h>
 #include <uv.h>
 
@@ -76,6 +78,8 @@ void database_close(struct database *d);
 /* How it fares: "" or the cause of the last failure that was not a constraint's, until a later
  * transaction succeeds. */
 const char *database_trouble(const struct database *d);
+/* Jobs whose end has not been told: many of them, and the disk is slow. */
+size_t database_waiting(const struct database *d);
 const char *database_path(const struct database *d);
 
 /* ---- [database thread] for work functions ---- */

@@ -361,8 +361,16 @@ void registry_start(struct registry *r)
 
 void registry_stop(struct registry *r)
 {
+	struct refusal why;
+
 	r->stopped = true;
 	atomic_store(&r->cancel, true);
+	/* Those that are under way are answered when they are done. */
+	refusal_set(&why, -ESHUTDOWN, "shutdown",
+		    "the relay is being shut down; what is ending has ended when it starts again");
+	for (struct session *s = r->first; s; s = s->next)
+		if (!s->busy)
+			session_answer(s, &why);
 	uv_close((uv_handle_t *)&r->retry, NULL);
 }
 
