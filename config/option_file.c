@@ -50,23 +50,31 @@ static void cut_comment(char *text)
 		text[len - 1] = '\0';
 }
 
+/* libinih says nothing of a section without values, which may be one that does not exist. */
+static void begin_section(struct reading *r, const char *text)
+{
+	struct option_file_line line = {.number = r->line};
+	char *name = strndup(text + 1, strlen(text) - 2);
+
+	line.section = name;
+	r->err = name ? r->on_line(r->user, &line) : -ENOMEM;
+	free(name);
+}
+
 /* What libinih is to see of a line: indented only if it goes on with a value. */
 static const char *classify(struct reading *r, char *text)
 {
 	const char *start = text + strspn(text, blanks);
-	const char *end;
 
 	r->continues = false;
 	if (!*start)
 		return start;
-	if (*start == '[') {
-		end = strchr(start, ']');
-		if (!end || end[1])
-			refuse(r, "is no [section]");
+	if (*start == '[' && strcspn(start, "]") + 1 == strlen(start)) {
 		r->in_value = false;
+		begin_section(r, start);
 		return start;
 	}
-	if (strchr(start, '=')) {
+	if (*start != '[' && strchr(start, '=')) {
 		r->in_value = true;
 		return start;
 	}
@@ -74,7 +82,7 @@ static const char *classify(struct reading *r, char *text)
 		r->continues = true;
 		return start - 1;
 	}
-	refuse(r, "is no [section], no KEY = VALUE and no comment");
+	refuse(r, "is no [SECTION], no KEY = VALUE and no comment");
 	return start;
 }
 
@@ -140,7 +148,7 @@ int option_file_read(FILE *in, int (*on_line)(void *user, const struct option_fi
 		r.err = -ENOMEM;
 	if (!r.err && bad_line > 0) { /* of what we let through, it should like everything */
 		r.line = (unsigned)bad_line;
-		refuse(&r, "is no [section], no KEY = VALUE and no comment");
+		refuse(&r, "is no [SECTION], no KEY = VALUE and no comment");
 	}
 	*ret_line = r.err_line;
 	return r.err;

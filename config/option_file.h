@@ -20,13 +20,14 @@
 #define OPTION_FILE_WHY_MAX 256
 
 struct option_file_line {
-	unsigned number;                   /* from 1 */
-	const char *section, *key, *value; /* without blanks around; section "" = none yet */
-	bool continues;                    /* more of the value of the same key */
+	unsigned number;         /* from 1 */
+	const char *section;     /* "" = none yet */
+	const char *key, *value; /* without blanks around; NULL: the section begins here */
+	bool continues;          /* more of the value of the same key */
 };
 
 /*
- * Give every line with a value to on_line(), until it returns a negative errno.
+ * Give every section and every line with a value to on_line(), until it returns a negative errno.
  * @in       borrowed; read to its end
  * @why      a sentence without a period, if *ret_line is not 0
  * Return 0; what on_line() returned, with *ret_line = 0; -EINVAL for a line that is none, with its

@@ -140,6 +140,23 @@ static int continue_value(struct options *o, const struct option_row *row,
 	return options_note(o, row, text, ORIGIN_FILE, s->line, ret_error);
 }
 
+static int check_section(const char *at, const char *section, char **ret_error)
+{
+	char *keys = list_names(section);
+	char *sections = list_names(NULL);
+	int r = 0;
+
+	if (!keys || !sections)
+		r = options_fail_memory(ret_error);
+	else if (!*keys)
+		r = options_fail(ret_error, -EINVAL,
+				 "%s: there is no section [%s]; the sections are %s", at, section,
+				 sections);
+	free(keys);
+	free(sections);
+	return r;
+}
+
 static int on_file_line(void *user, const struct option_file_line *line)
 {
 	struct file_user *u = user;
@@ -148,6 +165,8 @@ static int on_file_line(void *user, const struct option_file_line *line)
 	char name[128], at[PLACE_MAX];
 
 	snprintf(at, sizeof(at), "%s:%u", o->file, line->number);
+	if (!line->key)
+		return check_section(at, line->section, u->ret_error);
 	if (!line->section[0])
 		return options_fail(
 			u->ret_error, -EINVAL,
