@@ -2,6 +2,7 @@
 /* session_methods.c - session.*: parameters to the registry, sessions to JSON. */
 #include "sessiond-lite/methods.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,7 +132,7 @@ static struct pending *pending_new(const struct method_subjects *s, struct call 
 	}
 	p->subjects = s;
 	p->call = call;
-	strncpy(p->name, name, sizeof(p->name) - 1);
+	snprintf(p->name, sizeof(p->name), "%s", name);
 	return p;
 }
 

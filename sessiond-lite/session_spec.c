@@ -134,7 +134,7 @@ static int read_rotate_time(const json_t *value, struct session_spec *spec, stru
 
 static int read_keep_chunks(const json_t *value, struct session_spec *spec, struct refusal *why)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int r = read_number(value, "keep_chunks", 1, 1000000, &n, why);
 
 	if (r == 0)
