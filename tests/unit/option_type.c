@@ -68,7 +68,8 @@ static void check_accepted(const struct type_case *c)
 	cr_assert(json_equal(json, again), "%s", dump);
 	if (c->row->type != OPTION_PATH && c->row->type != OPTION_USER &&
 	    c->row->type != OPTION_ADDRESSES)
-		cr_assert_eq(memcmp(&field, &back, sizeof(field)), 0, "%s %s", c->row->name, dump);
+		cr_assert_eq(memcmp(field.bytes, back.bytes, sizeof(field.bytes)), 0, "%s %s",
+			     c->row->name, dump);
 	free(dump);
 	json_decref(json);
 	json_decref(again);
@@ -235,7 +236,8 @@ Test(option_type, refused)
 		cr_assert_eq(option_type_parse(cases[i].row, cases[i].text, &field, why), -EINVAL,
 			     "%s \"%s\"", cases[i].row->name, cases[i].text);
 		cr_assert_str_eq(why, cases[i].why, "%s \"%s\"", cases[i].row->name, cases[i].text);
-		cr_assert_eq(memcmp(&field, &before, sizeof(field)), 0, "output on failure");
+		cr_assert_eq(memcmp(field.bytes, before.bytes, sizeof(field.bytes)), 0,
+			     "output on failure");
 	}
 }
 
@@ -283,7 +285,8 @@ Test(option_type, json_of_another_type_is_refused)
 		cr_assert_eq(option_type_from_json(cases[i].row, json, &field, why), -EINVAL,
 			     "%s %s", cases[i].row->name, cases[i].json);
 		cr_assert_neq(why[0], '\0');
-		cr_assert_eq(memcmp(&field, &before, sizeof(field)), 0, "output on failure");
+		cr_assert_eq(memcmp(field.bytes, before.bytes, sizeof(field.bytes)), 0,
+			     "output on failure");
 		json_decref(json);
 	}
 }

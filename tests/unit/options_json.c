@@ -135,7 +135,16 @@ Test(options_json, round_trip_is_exact)
 	cr_assert_eq(back->lttng.metadata_wait, 65537);
 	cr_assert_eq(back->lttng.anonymous_sockets, 3);
 	cr_assert_eq(back->relayd.workers, 63);
-	cr_assert_eq(memcmp(&back->limits, &o->limits, sizeof(o->limits)), 0);
+	cr_assert_eq(back->limits.handshake_timeout_ms, 13);
+	cr_assert_eq(back->limits.metadata_timeout_ms, 14);
+	cr_assert_eq(back->limits.stall_timeout_ms, 15);
+	cr_assert_eq(back->limits.keep_alive.idle_s, 1);
+	cr_assert_eq(back->limits.keep_alive.interval_s, 2);
+	cr_assert_eq(back->limits.keep_alive.count, 3);
+	cr_assert_eq(back->limits.metadata, 65539);
+	cr_assert_eq(back->limits.message, 65541);
+	cr_assert_eq(back->limits.sources, 17);
+	cr_assert_eq(back->limits.streams_per_peer, 4096);
 	cr_assert_eq(back->log.level, LOG_LEVEL_DEBUG);
 	cr_assert_eq(back->log.target, o->log.target);
 	json_decref(a);
