@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/conversation.h"
 #include "tests/bench/metadata.h"
+
+#define REDIAL_TRIES 1000 /* a millisecond apart */
 
 void client_init(struct client *c, const struct client_setup *setup, uint32_t number)
 {
@@ -73,6 +76,20 @@ static int stream_is_connected(struct stream *s)
 	return watch(c, EPOLL_CTL_MOD, s->fd, EPOLLRDHUP, s);
 }
 
+/* On loopback a refusal is known at once. Return the descriptor, or why there is none. */
+static int dial_stream(const struct client *c, uint16_t port)
+{
+	int tries = c->setup->redial ? REDIAL_TRIES : 1;
+
+	for (;;) {
+		int r = dial(c, c->setup->udp ? SOCK_DGRAM : SOCK_STREAM, port);
+
+		if (r != -ECONNREFUSED || --tries == 0)
+			return r;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
 static int dial_streams(struct client *c)
 {
 	const uint16_t *ports = c->talk ? conversation_ports(c->talk) : NULL;
@@ -80,7 +97,7 @@ static int dial_streams(struct client *c)
 	c->state = CLIENT_DIALLING;
 	for (uint32_t cpu = 0; cpu < c->setup->cpus; cpu++) {
 		struct stream *s = &c->streams[cpu];
-		int r = dial(c, c->setup->udp ? SOCK_DGRAM : SOCK_STREAM, ports ? ports[cpu] : 0);
+		int r = dial_stream(c, ports ? ports[cpu] : 0);
 
 		if (r < 0)
 			return r;

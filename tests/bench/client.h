@@ -32,6 +32,7 @@ struct client_setup {
 	uint32_t format; /* 6 or 7 */
 	bool raw;        /* no conversation, every stream to the server's port */
 	bool udp;
+	bool redial; /* a stream that is refused is tried again for a second */
 	uint32_t cpus;
 	uint32_t page_size;
 	uint64_t seed;

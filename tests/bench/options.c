@@ -138,6 +138,8 @@ static const struct row {
 	{"node", "NAME", TEXT_AT(client.node), "host names are NAME-0, NAME-1 ...; default bench"},
 	{"padding", "SIZE", U64_AT(client.padding, 0, 64 << 20), "makes the metadata larger"},
 	{"in-flight", "N", U32_AT(in_flight, 1, 100000), "connect at the same time; default 64"},
+	{"redial", NULL, FLAG_AT(client.redial),
+	 "try a refused stream again: trace-cmd listen names ports that do not listen yet"},
 	{"udp", NULL, FLAG_AT(client.udp), "streams as datagrams"},
 	{"datagram", "SIZE", U32_AT(datagram, PAGES_SIZE_MIN, 65507), "with --udp; default a page"},
 	{"rate", "SIZE", U64_AT(rate, 1, TIB), "with --udp: bytes a second in all; default 64M"},
