@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "consumer/birth.h"
 #include "consumer/chunk_record.h"
 #include "consumer/place_name.h"
 #include "consumer/trace_dat_meta.h"
@@ -126,7 +127,7 @@ static int create(struct consumer_source *s, unsigned which, const char *path)
 		return -errno;
 	r = copy_metadata(s, fd);
 	if (r == 0)
-		r = chunk_record_open(s, which);
+		r = chunk_record_birth(s, which, fd);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -371,7 +372,6 @@ static int rename_into_place(struct consumer_source *s, unsigned which)
 	snprintf(to, sizeof(to), "%s/%s", h->dir, name);
 	if (renameat2(output, from, output, to, RENAME_NOREPLACE) < 0 && errno != ENOENT)
 		return -errno; /* ENOENT: a killed relayd had renamed it */
-	chunk_record_forget_open(s, which);
 	return 0;
 }
 
@@ -389,7 +389,6 @@ static void forget(struct consumer_source *s, unsigned which)
 
 	open_path(source_now(s->slot), which, path);
 	close_file(s, which);
-	chunk_record_forget_open(s, which);
 	(void)unlinkat(s->worker->config.output_fd, path, 0);
 	set_state(s, which, CHUNK_NONE);
 }
@@ -441,6 +440,7 @@ int chunk_finish(struct consumer_source *s, unsigned which)
 	r = chunk_record_write(s, which, name, &meta, stored);
 	if (r < 0)
 		goto out;
+	birth_remove(s->file[which]);
 	r = rename_into_place(s, which);
 	if (r < 0)
 		goto out;
@@ -464,7 +464,6 @@ void chunk_announce(struct consumer_source *s, unsigned which)
 				    .source_number = s->slot->number,
 				    .number = c->number,
 				    .complete = !c->why && h->metadata_parsed,
-				    .sparse = h->metadata_parsed,
 				    .start_ns = c->start_ns,
 				    .end_ns = c->end_ns};
 	struct consumer_stream *t;
@@ -480,6 +479,7 @@ void chunk_announce(struct consumer_source *s, unsigned which)
 		info.bytes += sh->frozen.stored;
 		info.lost += sh->frozen.lost_events;
 	}
+	info.sparse = h->metadata_parsed && info.bytes > 0;
 	final_name(h, which, name, sizeof(name));
 	snprintf(info.path, sizeof(info.path), "%s/%s", h->dir, name);
 	s->worker->config.events->chunk(s->worker->config.ctx, &info);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "consumer/birth.h"
 #include "consumer/internal.h"
 #include "consumer/record.h"
 
@@ -67,46 +68,14 @@ static int directory(const struct consumer_source *s)
 	return fd < 0 ? -errno : fd;
 }
 
-static void open_name(const struct consumer_source *s, unsigned which, char *name, size_t cap)
+int chunk_record_birth(struct consumer_source *s, unsigned which, int fd)
 {
-	snprintf(name, cap, ".trace.%06u.open.json", source_now(s->slot)->chunk[which].number);
-}
-
-int chunk_record_open(struct consumer_source *s, unsigned which)
-{
-	struct record_stream *streams = calloc(s->slot->cpus, sizeof(*streams));
 	struct record record;
-	char name[64];
-	int dir, r;
 
-	if (!streams)
-		return -ENOMEM;
-	dir = directory(s);
-	if (dir < 0) {
-		free(streams);
-		return dir;
-	}
 	describe(s, which, &record);
-	for (uint32_t i = 0; i < s->slot->cpus; i++)
-		streams[i].cpu = i;
-	record.streams = streams;
-	record.stream_count = s->slot->cpus;
 	record.sparse = true;
 	snprintf(record.why, sizeof(record.why), "still being written");
-	open_name(s, which, name, sizeof(name));
-	r = record_write(dir, name, &record);
-	close(dir);
-	free(streams);
-	return r;
-}
-
-void chunk_record_forget_open(struct consumer_source *s, unsigned which)
-{
-	char path[STATE_DIR + 64], name[64];
-
-	open_name(s, which, name, sizeof(name));
-	snprintf(path, sizeof(path), "%s/%s", source_now(s->slot)->dir, name);
-	(void)unlinkat(s->worker->config.output_fd, path, 0);
+	return birth_write(fd, &record, s->slot->cpus);
 }
 
 int chunk_record_write(struct consumer_source *s, unsigned which, const char *name,

@@ -2,8 +2,8 @@
 /*
  * chunk_record.h - the record (trace.json) of a source's chunk, from the state memory.
  *
- * While a chunk is open a hidden record stands beside it: what repair needs to know if both daemons
- * are killed. Thread: the worker's; does I/O.
+ * While a chunk is open its birth certificate stands in the file itself. Thread: the worker's; does
+ * I/O.
  */
 #ifndef TRACERELAY_CONSUMER_CHUNK_RECORD_H
 #define TRACERELAY_CONSUMER_CHUNK_RECORD_H
@@ -14,9 +14,8 @@
 
 struct consumer_source;
 
-/* The hidden record of an open chunk. 0 or negative errno. */
-int chunk_record_open(struct consumer_source *s, unsigned which);
-void chunk_record_forget_open(struct consumer_source *s, unsigned which);
+/* The birth certificate of a new chunk (birth.h), into its file. 0 or negative errno. */
+int chunk_record_birth(struct consumer_source *s, unsigned which, int fd);
 
 /* The record of a frozen chunk, under its final name. @meta: all zero if not understood. */
 int chunk_record_write(struct consumer_source *s, unsigned which, const char *name,

@@ -34,6 +34,10 @@ int place_name_make(int output_fd, const char *dir)
 	if (len >= sizeof(path))
 		return -ENAMETOOLONG;
 	memcpy(path, dir, len + 1);
+	if (mkdirat(output_fd, path, DIRECTORY_MODE) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT) /* of its parents */
+		return -errno;
 	for (size_t i = 1; i <= len; i++) {
 		if (path[i] != '/' && path[i] != '\0')
 			continue;

@@ -331,6 +331,8 @@ int record_read(int dirfd, const char *name, struct record *ret)
 	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 	json_t *json;
+	char *text;
+	ssize_t n;
 	int err;
 
 	if (fd < 0)
@@ -344,8 +346,12 @@ int record_read(int dirfd, const char *name, struct record *ret)
 		close(fd);
 		return -EBADMSG;
 	}
-	json = json_loadfd(fd, 0, NULL);
+	/* json_loadfd() would read byte by byte. */
+	text = malloc((size_t)st.st_size + 1);
+	n = text ? pread(fd, text, (size_t)st.st_size, 0) : -1;
 	close(fd);
+	json = n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
+	free(text);
 	if (!json)
 		return -EBADMSG;
 	err = record_from_json(json, ret);

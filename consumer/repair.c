@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "common/log.h"
+#include "consumer/birth.h"
 #include "consumer/page.h"
 #include "consumer/place_name.h"
 #include "consumer/record.h"
@@ -41,7 +42,8 @@ struct patient {
 	int dir;          /* descriptor of its directory */
 	const char *path; /* of the directory, below output.dir */
 	unsigned number;
-	char open_name[64], record_name[80];
+	char open_name[64];
+	uint32_t cpus;
 	int fd;
 	uint64_t size;
 	struct record record;
@@ -62,7 +64,7 @@ static size_t metadata_guess(const uint8_t *bytes, size_t len)
 
 static int parse(struct patient *p)
 {
-	size_t len = (size_t)(p->size < TRACE_DAT_DATA_START ? p->size : TRACE_DAT_DATA_START);
+	size_t len = (size_t)(p->size < BIRTH_AT ? p->size : BIRTH_AT);
 	uint8_t *bytes;
 	size_t guess;
 	int r;
@@ -291,9 +293,9 @@ static int finish(const struct repair *r, struct patient *p, bool readable)
 	err = record_write(p->dir, json, &p->record);
 	if (err < 0)
 		return err;
+	birth_remove(p->fd);
 	if (renameat2(p->dir, p->open_name, p->dir, name, RENAME_NOREPLACE) < 0)
 		return -errno;
-	(void)unlinkat(p->dir, p->record_name, 0);
 	err = move_out(r, p, path, sizeof(path));
 	if (err < 0)
 		return err;
@@ -314,31 +316,36 @@ static int repair_chunk(const struct repair *r, int dir, const char *path, const
 	if (sscanf(open_name, ".trace.%6u.open", &p.number) != 1)
 		return 0;
 	snprintf(p.open_name, sizeof(p.open_name), "%s", open_name);
-	snprintf(p.record_name, sizeof(p.record_name), "%s.json", open_name);
-	err = record_read(dir, p.record_name, &p.record);
-	if (err < 0)
+	p.fd = openat(dir, open_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (p.fd < 0)
+		return -errno;
+	err = birth_read(p.fd, &p.record, &p.cpus);
+	if (err < 0) {
+		close(p.fd);
 		return err;
-	err = 0;
+	}
 	if ((int64_t)p.record.started.tv_sec * 1000000000 + p.record.started.tv_nsec >=
 	    r->before_ns)
 		goto out; /* being written now */
-	p.fd = openat(dir, open_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (p.fd < 0 || fstat(p.fd, &sb) < 0) {
+	if (fstat(p.fd, &sb) < 0) {
 		err = -errno;
 		goto out;
 	}
 	p.size = (uint64_t)sb.st_size;
 	err = trace_dat_layout_probe(dir, &max_file_size);
 	if (err == 0)
-		err = trace_dat_layout_init((uint32_t)p.record.stream_count, max_file_size,
-					    &p.layout);
+		err = trace_dat_layout_init(p.cpus, max_file_size, &p.layout);
 	if (err < 0)
 		goto out;
 	p.regions = calloc(p.layout.cpus, sizeof(*p.regions));
-	if (!p.regions) {
+	p.record.streams = calloc(p.layout.cpus, sizeof(*p.record.streams));
+	if (!p.regions || !p.record.streams) {
 		err = -ENOMEM;
 		goto out;
 	}
+	p.record.stream_count = p.layout.cpus;
+	for (uint32_t i = 0; i < p.layout.cpus; i++)
+		p.record.streams[i].cpu = i;
 	readable = parse(&p) == 0 && find_regions(&p) == 0;
 	err = finish(r, &p, readable);
 	if (err == 0)

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "config/options.h"
+#include "consumer/birth.h"
 #include "consumer/trace_dat_layout.h"
 #include "relayd/relay.h"
 
@@ -36,7 +37,7 @@ static void set_limits(struct relay *r)
 {
 	const struct options *o = r->options;
 	uint32_t cpus = o->limits.streams_per_peer;
-	uint64_t metadata = trace_dat_layout_metadata_max(cpus);
+	uint64_t metadata = trace_dat_layout_metadata_max(cpus) - BIRTH_SIZE;
 
 	r->limits = (struct trace_cmd_limits){
 		.handshake_timeout_ms = (int64_t)o->limits.handshake_timeout_ms,
