@@ -42,9 +42,8 @@ static char *describe(const struct option_row *row)
 {
 	char *accepts = option_type_accepts(row);
 	char *text;
-	int n = asprintf(&text, "%s%s Accepted: %s.%s%s%s%s", row->served ? "" : "Not used yet. ",
+	int n = asprintf(&text, "%s%s Accepted: %s.%s%s%s", row->served ? "" : "Not used yet. ",
 			 row->help, accepts ? accepts : "?",
-			 row->reloadable ? " A reload applies changes." : "",
 			 row->preset ? "" : " Default: ", row->preset ? "" : row->preset_words,
 			 row->preset ? "" : ".");
 
@@ -140,7 +139,7 @@ void options_print_manual(FILE *out)
 	      "one\n"
 	      "wins. It hands them on to relayd. An option that is not known or a value that is "
 	      "not\n"
-	      "accepted refuses the whole: a start fails, a reload changes nothing.\n"
+	      "accepted refuses the whole, and the start fails with a sentence that says why.\n"
 	      "\n"
 	      "The file has lines _KEY_ = _VALUE_ below lines \\[_SECTION_\\]. A comment begins "
 	      "with\n"
@@ -148,12 +147,10 @@ void options_print_manual(FILE *out)
 	      "line,\n"
 	      "if that is indented. An option stands in the file once.\n"
 	      "\n"
-	      "*relayctl config* shows the options of the running daemon and where each was set. "
-	      "A\n"
-	      "reload (*relayctl reload*) reads the file again; a change that only a restart can\n"
-	      "apply is refused. *sessiond-lite --help* lists the options too, and names the file "
-	      "if\n"
-	      "it was built to have it elsewhere.\n"
+	      "*relayctl config* shows the options of the running daemon and where each was set.\n"
+	      "*sessiond-lite --help* lists the options too, and names the file if it was built "
+	      "to\n"
+	      "have it elsewhere.\n"
 	      "\n"
 	      "Sizes are bytes, or have K, M, G or T (powers of 1024) behind the number. "
 	      "Durations\n"

@@ -45,7 +45,7 @@ struct option_row {
 	uint64_t min, max;
 	const char *const *choices; /* CHOICE: names, NULL at the end */
 	const char *unit;           /* COUNT: of what; else NULL */
-	bool reloadable;            /* a reload applies it; else it takes a restart */
+	bool reloadable;            /* a running daemon could take a change; else a restart */
 	bool served;                /* this version makes use of it */
 	const char *help;           /* sentences */
 };
