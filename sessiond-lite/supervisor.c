@@ -44,7 +44,8 @@ struct supervisor {
 	int handles;         /* of these still to be closed */
 	enum supervisor_state state;
 	pid_t pid; /* 0: none */
-	bool shutting_down, stopped_heard;
+	bool shutting_down;
+	bool served, stopped_heard; /* this relayd: READY, STOPPED came */
 	uint32_t restarts, deaths_in_shutdown;
 	int64_t pause_ms;    /* the last one; 0: none was needed */
 	int64_t next_try_ms; /* CLOCK_MONOTONIC */
@@ -173,7 +174,7 @@ static int start(struct supervisor *s)
 	if (r < 0)
 		return r;
 	s->state = SUPERVISOR_STARTING;
-	s->stopped_heard = false;
+	s->served = s->stopped_heard = false;
 	s->started_ms = clock_monotonic_ms();
 	s->started_ns = clock_realtime_ns();
 	atomic_fetch_add(&s->st->header->generation, 1);
@@ -260,7 +261,8 @@ static void on_death(struct supervisor *s, int status)
 		return;
 	}
 	s->restarts++;
-	if (ran_ms >= LONG_ENOUGH_MS) {
+	if (ran_ms >= LONG_ENOUGH_MS ||
+	    (s->served && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)) {
 		s->pause_ms = 0;
 		start_or_pause(s);
 	} else {
@@ -308,6 +310,7 @@ void supervisor_on_ready(struct supervisor *s)
 {
 	if (s->state != SUPERVISOR_STARTING)
 		return;
+	s->served = true;
 	s->state = s->shutting_down ? SUPERVISOR_STOPPING : SUPERVISOR_RUNNING;
 	s->hooks.ready(s->hooks.context);
 }
