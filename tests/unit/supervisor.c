@@ -251,7 +251,8 @@ Test(supervisor, a_relayd_that_closed_its_link_is_dying)
 	cr_assert_eq(status().generation, 1, "no second one while the first runs");
 	kill(pid, SIGKILL);
 	run_until(&f.died, 1);
-	cr_assert_eq(status().state, SUPERVISOR_WAITING);
+	cr_assert_eq(status().state, SUPERVISOR_STARTING);
+	cr_assert_eq(status().generation, 2);
 	stop();
 }
 
