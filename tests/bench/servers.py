@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -149,17 +150,24 @@ class Listen:
         self.port = free_port()
         self.log = open(os.path.join(work, "listen.log"), "w")
         self.process = subprocess.Popen(["trace-cmd", "listen", "-p", str(self.port),
-                                         "-d", self.output], stdout=self.log, stderr=self.log)
+                                         "-d", self.output], stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
         wait_until(lambda: is_listening(self.port), 10, "trace-cmd listen does not listen")
 
-    def stop(self):
-        """Seconds of processor time, all its children's included."""
-        try:
-            wait_until(lambda: not children_of(self.process.pid), 60, "trace-cmd listen is busy")
-        finally:
-            usage = stop_process(self.process)
-            self.log.close()
+    def finish(self):
+        """Wait until it has nothing more to do; seconds of processor time, its children's included."""
+        wait_until(lambda: not children_of(self.process.pid), 60, "trace-cmd listen is busy")
+        usage = stop_process(self.process)
         return usage.ru_utime + usage.ru_stime
+
+    def stop(self):
+        """End what is left of it: readers of streams that never came outlive it."""
+        stop_process(self.process)
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.log.close()
 
     def clean(self):
         shutil.rmtree(self.output, ignore_errors=True)
