@@ -31,7 +31,7 @@ static int window_map(int fd, uint64_t offset, size_t len, struct window *ret)
 	uint64_t host_page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t start = offset - offset % host_page;
 	size_t size = (size_t)(offset - start) + len;
-	void *base = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, (off_t)start);
+	void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)start);
 
 	if (base == MAP_FAILED)
 		return -errno;
