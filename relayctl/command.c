@@ -82,13 +82,14 @@ const struct command commands[] = {
 	 NULL, run_rotate},
 	{"destroy-session", "NAME", 1, 1, "end a session; its files stay",
 	 "Ends the session's sources, their chunks are finished, and forgets the session. Its "
-	 "files stay where they are. Returns when all that is done. \"default\" cannot be "
+	 "files stay where they are. Waits some seconds for the sources to end. \"default\" cannot "
+	 "be "
 	 "destroyed.",
 	 destroy_options, run_destroy_session},
 	{"config", "", 0, 0, "list the options in use",
 	 "Lists every option of the running relay with its value and where that comes from.", NULL,
 	 run_config},
-	{"version", "", 0, 0, "print the versions of this program and of the daemons",
+	{"version", "", 0, 0, "print the versions of all programs",
 	 "Prints the version of this program and those of the running daemons.", NULL, run_version},
 	{"help", "[COMMAND]", 0, 1, "print help",
 	 "Prints the list of commands, or what one of them does and takes.", NULL, run_help},
@@ -158,7 +159,7 @@ static void print_wrapped(const char *s, unsigned at, unsigned column, FILE *out
 {
 	bool first = true;
 
-	if (at >= column) {
+	if (column && at + 2 > column) { /* no room for two spaces */
 		fputc('\n', out);
 		at = 0;
 	}
@@ -190,7 +191,7 @@ static void print_options(const struct command_option *list, FILE *out)
 		int n = fprintf(out, "  %s%s%s", list->name, list->argument ? " " : "",
 				list->argument ? list->argument : "");
 
-		print_wrapped(list->help, n > 0 ? (unsigned)n + 1 : 0, NAME_COLUMN, out);
+		print_wrapped(list->help, n > 0 ? (unsigned)n : 0, NAME_COLUMN, out);
 	}
 }
 
@@ -223,7 +224,7 @@ void command_print_all(FILE *out)
 		const struct command *c = &commands[i];
 		int n = fprintf(out, "  %s%s%s", c->name, *c->arguments ? " " : "", c->arguments);
 
-		print_wrapped(c->summary, n > 0 ? (unsigned)n + 1 : 0, NAME_COLUMN, out);
+		print_wrapped(c->summary, n > 0 ? (unsigned)n : 0, NAME_COLUMN, out);
 	}
 	fputs("\nOptions of every command:\n", out);
 	print_options(global_options, out);

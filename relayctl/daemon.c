@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,14 @@
 
 #include "common/jsonrpc.h"
 #include "config/option_env.h"
+#include "relayctl/field.h"
 #include "relayctl/status_reader.h"
+#include "relayctl/text.h"
 
 #define ANSWER_MAX     ((size_t)64 << 20) /* bytes */
 #define RETRY_PAUSE_MS 50
 #define REQUEST_ID     1
+#define FORMAT         1 /* of the status document, as far as it is known here */
 
 #define SYSTEM_RUN_DIR "/run/tracerelay"
 
@@ -97,18 +101,16 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Until fd is ready or the time has come (0: never). Whether it is ready. */
+/* Until fd is ready or the time has come. Whether it is ready. */
 static bool wait_until(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 	int r;
 
 	do {
-		int64_t left = deadline_ms ? deadline_ms - now_ms() : -1;
+		int64_t left = deadline_ms - now_ms();
 
-		if (deadline_ms && left < 0)
-			left = 0;
-		r = poll(&p, 1, (int)left);
+		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r < 0 && errno == EINTR);
 	return r > 0;
 }
@@ -201,6 +203,17 @@ static int send_request(int fd, const char *method, json_t *params, int64_t dead
 	return r;
 }
 
+/* The daemon's sentence; it may quote names that are not fit for a terminal. */
+static int refused(const struct cli *cli, const char *sentence)
+{
+	size_t width;
+	char *clean = text_clean(sentence, &width);
+	int status = cli_fail(cli, EXIT_REFUSED, "%s", clean ? clean : "no memory");
+
+	free(clean);
+	return status;
+}
+
 static int understand(const struct cli *cli, const char *line, size_t len, json_t **ret)
 {
 	struct jsonrpc_response response;
@@ -213,13 +226,12 @@ static int understand(const struct cli *cli, const char *line, size_t len, json_
 	else if (response.result)
 		*ret = json_incref(response.result);
 	else
-		status = cli_fail(cli, EXIT_REFUSED, "%s", response.message);
+		status = refused(cli, response.message);
 	jsonrpc_response_clear(&response);
 	return status;
 }
 
-static int exchange(const struct cli *cli, int fd, const char *method, json_t *params, bool patient,
-		    json_t **ret)
+static int exchange(const struct cli *cli, int fd, const char *method, json_t *params, json_t **ret)
 {
 	struct jsonrpc_lines *lines = jsonrpc_lines_new(ANSWER_MAX);
 	int64_t deadline = now_ms() + DAEMON_ANSWER_MS;
@@ -232,7 +244,7 @@ static int exchange(const struct cli *cli, int fd, const char *method, json_t *p
 	else
 		json_decref(params);
 	if (r == 0)
-		r = receive_line(fd, patient ? 0 : deadline, lines, &line, &len);
+		r = receive_line(fd, deadline, lines, &line, &len);
 	if (r == 0)
 		status = understand(cli, line, len, ret);
 	else if (r == -EPIPE || r == -ECONNRESET)
@@ -245,8 +257,7 @@ static int exchange(const struct cli *cli, int fd, const char *method, json_t *p
 	return status;
 }
 
-int daemon_call(const struct cli *cli, const char *method, json_t *params, bool patient,
-		json_t **ret)
+int daemon_call(const struct cli *cli, const char *method, json_t *params, json_t **ret)
 {
 	char *path = daemon_path(cli, "control.sock");
 	int fd, status;
@@ -260,7 +271,7 @@ int daemon_call(const struct cli *cli, const char *method, json_t *params, bool 
 		json_decref(params);
 		status = daemon_unreachable(cli, path, fd);
 	} else {
-		status = exchange(cli, fd, method, params, patient, ret);
+		status = exchange(cli, fd, method, params, ret);
 		close(fd);
 	}
 	free(path);
@@ -306,6 +317,13 @@ int daemon_status(const struct cli *cli, int patience_ms, json_t **ret)
 				  "('relayctl status' says)");
 	else if (r < 0)
 		status = daemon_unreachable(cli, path, r);
+	else if (field_number(*ret, "format") > FORMAT)
+		status = cli_fail(cli, EXIT_REFUSED,
+				  "this relay is newer than relayctl: install the same version");
+	if (status != EXIT_DONE && r == 0) {
+		json_decref(*ret);
+		*ret = NULL;
+	}
 	free(path);
 	return status;
 }

@@ -9,8 +9,6 @@
 #ifndef TRACERELAY_RELAYCTL_DAEMON_H
 #define TRACERELAY_RELAYCTL_DAEMON_H
 
-#include <stdbool.h>
-
 #include <jansson.h>
 
 #include "relayctl/cli.h"
@@ -25,12 +23,10 @@ char *daemon_path(const struct cli *cli, const char *socket);
 
 /*
  * Ask control.sock.
- * @params   taken; NULL: none (that params could not be made is for the caller to notice)
- * @patient  the answer may take any time
- * @ret      the result, the caller's
+ * @params  taken; NULL: none (that they could not be made is for the caller to notice)
+ * @ret     the result, the caller's
  */
-int daemon_call(const struct cli *cli, const char *method, json_t *params, bool patient,
-		json_t **ret);
+int daemon_call(const struct cli *cli, const char *method, json_t *params, json_t **ret);
 
 /* Read status.sock. A relayd that is being restarted is waited for. */
 int daemon_status(const struct cli *cli, int patience_ms, json_t **ret);

@@ -44,7 +44,7 @@ static int print_config(const struct cli *cli, const json_t *config)
 int run_config(struct cli *cli)
 {
 	json_t *config = NULL;
-	int status = daemon_call(cli, "daemon.config", NULL, false, &config);
+	int status = daemon_call(cli, "daemon.config", NULL, &config);
 
 	if (status == EXIT_DONE)
 		status = cli->json ? cli_print_json(cli, config) : print_config(cli, config);
@@ -56,19 +56,17 @@ int run_config(struct cli *cli)
 
 int run_version(struct cli *cli)
 {
-	json_t *version = NULL, *value;
-	const char *name;
+	json_t *version = NULL;
 	int status;
 
 	if (!cli->json)
 		fprintf(cli->out, "relayctl %s\n", PACKAGE_VERSION);
-	status = daemon_call(cli, "daemon.version", NULL, false, &version);
+	status = daemon_call(cli, "daemon.version", NULL, &version);
 	if (status == EXIT_DONE && cli->json)
 		status = cli_print_json(cli, version);
 	else if (status == EXIT_DONE)
-		json_object_foreach (version, name, value)
-			if (json_is_string(value))
-				fprintf(cli->out, "%s %s\n", name, json_string_value(value));
+		fprintf(cli->out, "%s %s (running)\n", field_text(version, "program"),
+			field_text(version, "version"));
 	json_decref(version);
 	return status;
 }

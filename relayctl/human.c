@@ -84,12 +84,17 @@ int64_t human_time_parse(const char *iso)
 	return strcmp(rest, "Z") == 0 ? ns : 0;
 }
 
-char *human_time(const char *iso, char buf[HUMAN_MAX])
+char *human_time_of(int64_t ns, char buf[HUMAN_MAX])
 {
-	time_t s = (time_t)(human_time_parse(iso) / 1000000000);
+	time_t s = (time_t)(ns / 1000000000);
 	struct tm tm;
 
 	if (!s || !gmtime_r(&s, &tm) || !strftime(buf, HUMAN_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm))
 		snprintf(buf, HUMAN_MAX, "-");
 	return buf;
+}
+
+char *human_time(const char *iso, char buf[HUMAN_MAX])
+{
+	return human_time_of(human_time_parse(iso), buf);
 }

@@ -23,7 +23,8 @@ char *human_duration(uint64_t ms, char buf[HUMAN_MAX]);
 /* From a time in JSON ("2024-11-21T08:30:00.123Z") to nanoseconds of CLOCK_REALTIME; 0 if it is
  * none. */
 int64_t human_time_parse(const char *iso);
-/* "2024-11-21 08:30:00 UTC" */
+/* "2024-11-21 08:30:00 UTC"; "-" for 0 and for what is no time. */
 char *human_time(const char *iso, char buf[HUMAN_MAX]);
+char *human_time_of(int64_t ns, char buf[HUMAN_MAX]);
 
 #endif

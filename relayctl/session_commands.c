@@ -8,6 +8,7 @@
 #include "relayctl/commands.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/addr.h"
@@ -18,6 +19,7 @@
 #include "relayctl/human.h"
 #include "relayctl/source_table.h"
 #include "relayctl/table.h"
+#include "relayctl/text.h"
 
 /* {"name": NAME}; NULL: the name is no text (or there is no memory). */
 static json_t *name_params(const struct cli *cli)
@@ -35,7 +37,7 @@ static int get_session(const struct cli *cli, json_t **ret)
 {
 	json_t *params = name_params(cli);
 
-	return params ? daemon_call(cli, "session.show", params, false, ret) : bad_name(cli);
+	return params ? daemon_call(cli, "session.show", params, ret) : bad_name(cli);
 }
 
 /* ---- create-session ---- */
@@ -173,7 +175,7 @@ int run_create_session(struct cli *cli)
 		json_decref(params);
 		return status;
 	}
-	status = daemon_call(cli, "session.create", params, false, &result);
+	status = daemon_call(cli, "session.create", params, &result);
 	if (status == EXIT_DONE && cli->json)
 		status = cli_print_json(cli, result);
 	json_decref(result);
@@ -181,15 +183,6 @@ int run_create_session(struct cli *cli)
 }
 
 /* ---- list, show ---- */
-
-static const char *session_state(const json_t *session)
-{
-	const char *state = field_text(session, "state");
-
-	if (strcmp(state, "ending") == 0 || field_is(session, "ending"))
-		return "ending";
-	return field_is(session, "stopped") ? "stopped" : *state ? state : "live";
-}
 
 static const char *size_or_off(uint64_t bytes, char buf[QUANTITY_TEXT_MAX])
 {
@@ -230,29 +223,29 @@ static void print_rule(const json_t *rule, char *buf, size_t size)
 	}
 }
 
-static json_t *session_list(json_t *result)
-{
-	return json_is_array(result) ? result : field_of(result, "sessions");
-}
-
 static int print_sessions(const struct cli *cli, json_t *list)
 {
 	static const struct table_column columns[] = {
-		{"SESSION", false}, {"STATE", false},      {"SOURCES", true},     {"RULES", true},
-		{"PORTS", true},    {"ROTATE-SIZE", true}, {"ROTATE-TIME", true}, {"KEEP", true},
+		{"SESSION", false},    {"STATE", false}, {"SOURCES", true}, {"CHUNKS", true},
+		{"STORED", true},      {"RULES", true},  {"PORTS", true},   {"ROTATE-SIZE", true},
+		{"ROTATE-TIME", true}, {"KEEP", true},
 	};
 	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	char buf[QUANTITY_TEXT_MAX];
+	char buf[QUANTITY_TEXT_MAX], count[HUMAN_MAX];
 	json_t *one;
 	size_t i;
 	int r;
 
 	json_array_foreach (list, i, one) {
 		table_cell(t, field_text(one, "name"));
-		table_cell(t, session_state(one));
+		table_cell(t, field_text(one, "state"));
 		table_cellf(t, "%" PRIu64, field_number(one, "sources"));
+		table_cell(t, human_count(field_number(one, "chunks"), count));
+		source_table_bytes(t, field_number(one, "bytes"));
 		table_cellf(t, "%zu", json_array_size(field_of(one, "match")));
 		table_cellf(t, "%zu", json_array_size(field_of(one, "listen")));
+		if (field_number(one, "not_listening"))
+			table_mark(t);
 		table_cell(t, size_or_off(field_number(one, "rotate_size"), buf));
 		table_cell(t, time_or_off(field_number(one, "rotate_time_ms"), buf));
 		table_cell(t, count_or_all(field_number(one, "keep_chunks"), buf));
@@ -295,49 +288,69 @@ int run_list(struct cli *cli)
 
 	if (cli->n_arguments)
 		return list_one(cli);
-	status = daemon_call(cli, "session.list", NULL, false, &result);
+	status = daemon_call(cli, "session.list", NULL, &result);
 	if (status == EXIT_DONE)
 		status = cli->json ? cli_print_json(cli, result)
-				   : print_sessions(cli, session_list(result));
+				   : print_sessions(cli, field_of(result, "sessions"));
 	json_decref(result);
 	return status;
+}
+
+/* "name          value"; the value comes from elsewhere. */
+static void print_pair(const struct cli *cli, const char *name, const char *value)
+{
+	size_t width;
+	char *clean = text_clean(value, &width);
+
+	fprintf(cli->out, "%-14s%s\n", name, clean ? clean : "?");
+	free(clean);
 }
 
 static void print_policy(const struct cli *cli, const json_t *session)
 {
 	char buf[QUANTITY_TEXT_MAX];
 
-	fprintf(cli->out, "rotate-size   %s\n",
-		size_or_off(field_number(session, "rotate_size"), buf));
-	fprintf(cli->out, "rotate-time   %s\n",
-		time_or_off(field_number(session, "rotate_time_ms"), buf));
-	fprintf(cli->out, "keep-chunks   %s\n",
-		count_or_all(field_number(session, "keep_chunks"), buf));
+	print_pair(cli, "rotate-size", size_or_off(field_number(session, "rotate_size"), buf));
+	print_pair(cli, "rotate-time", time_or_off(field_number(session, "rotate_time_ms"), buf));
+	print_pair(cli, "keep-chunks", count_or_all(field_number(session, "keep_chunks"), buf));
+}
+
+static void print_stored(const struct cli *cli, const json_t *session)
+{
+	char buf[HUMAN_MAX];
+
+	print_pair(cli, "sources", human_count(field_number(session, "sources"), buf));
+	print_pair(cli, "chunks", human_count(field_number(session, "chunks"), buf));
+	print_pair(cli, "stored", human_bytes(field_number(session, "bytes"), buf));
+	print_pair(cli, "lost events", human_count(field_number(session, "lost_events"), buf));
+	if (field_number(session, "to_compact"))
+		print_pair(cli, "to compact",
+			   human_count(field_number(session, "to_compact"), buf));
 }
 
 static void print_session(const struct cli *cli, const json_t *session)
 {
-	char text[1024], when[HUMAN_MAX];
+	char text[1024], buf[HUMAN_MAX];
 	json_t *one;
 	size_t i;
 
-	fprintf(cli->out, "session       %s\n", field_text(session, "name"));
-	fprintf(cli->out, "state         %s\n", session_state(session));
+	print_pair(cli, "session", field_text(session, "name"));
+	print_pair(cli, "state", field_text(session, "state"));
 	if (*field_text(session, "note"))
-		fprintf(cli->out, "note          %s\n", field_text(session, "note"));
-	if (*field_text(session, "created"))
-		fprintf(cli->out, "created       %s\n",
-			human_time(field_text(session, "created"), when));
-	if (*field_text(session, "directory"))
-		fprintf(cli->out, "directory     %s\n", field_text(session, "directory"));
-	fprintf(cli->out, "sources       %" PRIu64 "\n", field_number(session, "sources"));
+		print_pair(cli, "note", field_text(session, "note"));
+	print_pair(cli, "created",
+		   human_time_of((int64_t)field_number(session, "created_ns"), buf));
+	print_pair(cli, "directory", field_text(session, "directory"));
+	print_stored(cli, session);
 	json_array_foreach (field_of(session, "match"), i, one) {
 		print_rule(one, text, sizeof(text));
-		fprintf(cli->out, "match         %s\n", text);
+		print_pair(cli, "match", text);
 	}
 	json_array_foreach (field_of(session, "listen"), i, one)
-		fprintf(cli->out, "listen        %s\n",
-			json_is_string(one) ? json_string_value(one) : field_text(one, "at"));
+		print_pair(cli, "listen", json_string_value(one));
+	if (field_number(session, "not_listening"))
+		print_pair(cli, "attention",
+			   "not all of these ports can be listened to; the log says why");
 	print_policy(cli, session);
 }
 
@@ -356,45 +369,50 @@ int run_show(struct cli *cli)
 
 /* ---- orders ---- */
 
-static int order(struct cli *cli, const char *method, json_t *params, bool patient)
+static int order(struct cli *cli, const char *method)
 {
-	json_t *result = NULL;
+	json_t *params = name_params(cli), *result = NULL;
 	int status;
 
 	if (!params)
 		return bad_name(cli);
-	status = daemon_call(cli, method, params, patient, &result);
+	status = daemon_call(cli, method, params, &result);
 	if (status == EXIT_DONE && cli->json)
 		status = cli_print_json(cli, result);
 	json_decref(result);
 	return status;
 }
 
-static int order_by_name(struct cli *cli, const char *method)
-{
-	return order(cli, method, name_params(cli), false);
-}
-
 int run_start(struct cli *cli)
 {
-	return order_by_name(cli, "session.start");
+	return order(cli, "session.start");
 }
 
 int run_stop(struct cli *cli)
 {
-	return order_by_name(cli, "session.stop");
+	return order(cli, "session.stop");
 }
 
 int run_rotate(struct cli *cli)
 {
-	return order_by_name(cli, "session.rotate");
+	return order(cli, "session.rotate");
 }
 
 int run_destroy_session(struct cli *cli)
 {
 	bool delete_data = cli_option(cli, "--delete-data") != NULL;
+	json_t *params =
+		json_pack("{s:s s:b}", "name", cli->arguments[0], "delete_data", delete_data);
+	json_t *result = NULL;
+	int status;
 
-	return order(cli, "session.destroy",
-		     json_pack("{s:s s:b}", "name", cli->arguments[0], "delete_data", delete_data),
-		     true);
+	if (!params)
+		return bad_name(cli);
+	status = daemon_call(cli, "session.destroy", params, &result);
+	if (status == EXIT_DONE && cli->json)
+		status = cli_print_json(cli, result);
+	else if (status == EXIT_DONE && strcmp(field_text(result, "state"), "ending") == 0)
+		fputs("The session ends when its sources have finished their chunks.\n", cli->out);
+	json_decref(result);
+	return status;
 }

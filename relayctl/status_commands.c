@@ -3,6 +3,8 @@
 #include "relayctl/commands.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "relayctl/daemon.h"
@@ -11,7 +13,8 @@
 #include "relayctl/source_table.h"
 #include "relayctl/table.h"
 
-#define STALLED_MS 1000 /* a worker's turn that lasts longer deserves a word */
+#define STALLED_MS          1000 /* a worker's turn that lasts longer deserves a word */
+#define RESTART_PATIENCE_MS 1000 /* with a relayd that is known to be restarted */
 
 /* ---- sources, streams ---- */
 
@@ -125,28 +128,53 @@ int run_streams(struct cli *cli)
 
 static void print_sessiond(const struct cli *cli, const json_t *sessiond)
 {
+	const char *comma = "";
 	char buf[HUMAN_MAX];
+	json_t *one;
+	size_t i;
 
 	if (!sessiond) {
-		fputs("sessiond-lite  control.sock cannot be read by this user\n", cli->out);
+		fputs("sessiond-lite  not to be asked by this user\n", cli->out);
 		return;
 	}
 	fprintf(cli->out, "sessiond-lite  %s, pid %" PRIu64 ", up %s\n",
 		field_text(sessiond, "version"), field_number(sessiond, "pid"),
-		human_duration(field_number(sessiond, "uptime_s") * 1000, buf));
+		human_duration(field_number(sessiond, "uptime_ms"), buf));
+	fputs("listens at     ", cli->out);
+	json_array_foreach (field_of(sessiond, "listeners"), i, one) {
+		fprintf(cli->out, "%s%s", comma, field_text(one, "address"));
+		comma = ", ";
+	}
+	fprintf(cli->out, "\nstores below   %s\n", field_text(sessiond, "output_dir"));
+}
+
+static bool relayd_runs(const json_t *sessiond)
+{
+	const char *state = field_text(field_of(sessiond, "relayd"), "state");
+
+	return !*state || strcmp(state, "running") == 0;
 }
 
 /* What is known of a relayd that does not answer. */
 static void print_absent_relayd(const struct cli *cli, const json_t *sessiond)
 {
 	const json_t *relayd = field_of(sessiond, "relayd");
-	const char *state = field_text(relayd, "state");
+	uint64_t next_ms = field_number(relayd, "next_try_ms");
+	char buf[HUMAN_MAX];
 
-	fprintf(cli->out, "relayd         does not answer%s%s: ", *state ? "; it is " : "", state);
-	fputs("while it is restarted, connections stay and nothing is lost\n", cli->out);
+	if (relayd_runs(sessiond))
+		fputs("relayd         does not answer\n", cli->out);
+	else
+		fprintf(cli->out,
+			"relayd         is being restarted (%s); clients stay connected "
+			"meanwhile\n",
+			field_text(relayd, "state"));
 	if (*field_text(relayd, "last_end"))
 		fprintf(cli->out, "               the one before %s\n",
 			field_text(relayd, "last_end"));
+	if (next_ms)
+		fprintf(cli->out, "               next start in %s\n",
+			human_duration(next_ms, buf));
 }
 
 static void print_relayd(const struct cli *cli, const json_t *relayd)
@@ -205,117 +233,153 @@ static void print_figures(const struct cli *cli, const json_t *relayd)
 		json_array_size(field_of(relayd, "connections")));
 }
 
-static void amiss(const struct cli *cli, unsigned *n, const char *what, const char *value)
+/* ---- what somebody should look at ---- */
+
+struct attention {
+	const struct cli *cli;
+	unsigned lines;
+};
+
+__attribute__((format(printf, 2, 3))) static void amiss(struct attention *a, const char *format,
+							...)
 {
-	fprintf(cli->out, "%s %s%s\n", (*n)++ ? "              " : "attention     ", value, what);
+	va_list args;
+
+	fputs(a->lines++ ? "               " : "attention      ", a->cli->out);
+	va_start(args, format);
+	vfprintf(a->cli->out, format, args);
+	va_end(args);
+	fputc('\n', a->cli->out);
 }
 
-static void amiss_count(const struct cli *cli, unsigned *n, const json_t *from, const char *key,
-			const char *what)
+static void look_at_workers(struct attention *a, const json_t *relayd)
 {
 	char buf[HUMAN_MAX];
-
-	if (field_number(from, key))
-		amiss(cli, n, what, human_count(field_number(from, key), buf));
-}
-
-static void amiss_bytes(const struct cli *cli, unsigned *n, const json_t *from, const char *key,
-			const char *what)
-{
-	char buf[HUMAN_MAX];
-
-	if (field_number(from, key))
-		amiss(cli, n, what, human_bytes(field_number(from, key), buf));
-}
-
-/* Everything that somebody should look at; nothing if all is well. */
-static void print_attention(const struct cli *cli, const json_t *relayd)
-{
-	const json_t *counters = field_of(relayd, "counters");
-	char text[HUMAN_MAX + 64], buf[HUMAN_MAX];
-	unsigned n = 0;
 	json_t *one;
 	size_t i;
 
-	json_array_foreach (field_of(relayd, "workers"), i, one) {
-		if (field_number(one, "busy_ms") < STALLED_MS)
-			continue;
-		snprintf(text, sizeof(text), "worker %zu has been in one turn for %s", i,
-			 human_duration(field_number(one, "busy_ms"), buf));
-		amiss(cli, &n, ": a stalled file system?", text);
-	}
-	json_array_foreach (field_of(relayd, "sources"), i, one) {
-		if (strcmp(field_text(one, "state"), "disk-full") != 0)
-			continue;
-		snprintf(text, sizeof(text), "source %" PRIu64, field_number(one, "number"));
-		amiss(cli, &n, " stores nothing: the disk is full or failed", text);
-	}
-	amiss_bytes(cli, &n, counters, "bytes_discarded_disk", " discarded: disk full or failed");
-	amiss_bytes(cli, &n, counters, "bytes_discarded_stall", " discarded: disk too slow");
-	amiss_bytes(cli, &n, counters, "bytes_discarded_protocol",
-		    " discarded: no ring-buffer pages (a broken or hostile client)");
-	amiss_bytes(cli, &n, counters, "bytes_discarded_stopped",
-		    " discarded: their session was stopped");
-	amiss_count(cli, &n, counters, "datagrams_dropped", " datagrams dropped by this host");
-	amiss_count(cli, &n, counters, "kernel_events_lost", " events lost by traced kernels");
-	amiss_count(cli, &n, counters, "kernel_losses_unknown",
-		    " losses of traced kernels without a count");
-	amiss_count(cli, &n, counters, "disk_errors", " writes and renames failed");
+	json_array_foreach (field_of(relayd, "workers"), i, one)
+		if (field_number(one, "busy_ms") >= STALLED_MS)
+			amiss(a, "worker %zu has been in one turn for %s: a stalled file system?",
+			      i, human_duration(field_number(one, "busy_ms"), buf));
 }
 
+static void look_at_sources(struct attention *a, const json_t *relayd)
+{
+	json_t *one;
+	size_t i, full = 0;
+
+	json_array_foreach (field_of(relayd, "sources"), i, one)
+		full += strcmp(field_text(one, "state"), "disk-full") == 0;
+	if (full)
+		amiss(a, "%zu sources store nothing: the disk is full or failed", full);
+}
+
+static void look_at_counters(struct attention *a, const json_t *counters)
+{
+	static const struct {
+		const char *name;
+		bool bytes;
+		const char *what;
+	} rows[] = {
+		{"bytes_discarded_disk", true, "discarded: the disk was full or failed"},
+		{"bytes_discarded_stall", true, "discarded: the disk was too slow"},
+		{"bytes_discarded_protocol", true,
+		 "discarded: no ring-buffer pages (a broken or hostile client)"},
+		{"bytes_discarded_stopped", true, "discarded: the session was stopped"},
+		{"datagrams_dropped", false, "datagrams dropped by this host (use TCP: -t)"},
+		{"kernel_events_lost", false, "events lost by traced kernels"},
+		{"kernel_losses_unknown", false, "losses in traced kernels without a count"},
+		{"disk_errors", false, "writes or renames failed"},
+	};
+	char buf[HUMAN_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t n = field_number(counters, rows[i].name);
+
+		if (n)
+			amiss(a, "%s %s", rows[i].bytes ? human_bytes(n, buf) : human_count(n, buf),
+			      rows[i].what);
+	}
+}
+
+static void look_at_sessiond(struct attention *a, const json_t *sessiond)
+{
+	const json_t *counts = field_of(sessiond, "counts");
+	uint64_t used = field_number(counts, "descriptors");
+	uint64_t max = field_number(counts, "descriptors_max");
+
+	if (*field_text(field_of(sessiond, "database"), "trouble"))
+		amiss(a, "catalog.db: %s", field_text(field_of(sessiond, "database"), "trouble"));
+	if (max && used >= max - max / 10)
+		amiss(a, "%" PRIu64 " of %" PRIu64 " descriptors are in use: raise RLIMIT_NOFILE",
+		      used, max);
+}
+
+static void print_attention(const struct cli *cli, const json_t *sessiond, const json_t *relayd)
+{
+	struct attention a = {.cli = cli};
+
+	look_at_sessiond(&a, sessiond);
+	look_at_workers(&a, relayd);
+	look_at_sources(&a, relayd);
+	look_at_counters(&a, field_of(relayd, "counters"));
+}
+
+/* ---- status ---- */
+
+/* Both, null for what is not known. */
 static json_t *merge(json_t *sessiond, json_t *relayd)
 {
-	return json_pack("{s:O? s:O?}", "sessiond", sessiond, "relayd", relayd);
+	return json_pack("{s:O s:O}", "sessiond", sessiond ? sessiond : json_null(), "relayd",
+			 relayd ? relayd : json_null());
 }
 
 static int print_status(const struct cli *cli, json_t *sessiond, json_t *relayd)
 {
-	int status = EXIT_DONE;
-
 	if (cli->json) {
 		json_t *both = merge(sessiond, relayd);
+		int status = cli_print_json(cli, both);
 
-		if (both && !sessiond)
-			json_object_set_new(both, "sessiond", json_null());
-		if (both && !relayd)
-			json_object_set_new(both, "relayd", json_null());
-		status = cli_print_json(cli, both);
 		json_decref(both);
 		return status;
 	}
 	print_sessiond(cli, sessiond);
-	if (!relayd) {
+	if (relayd) {
+		print_relayd(cli, relayd);
+		print_figures(cli, relayd);
+	} else {
 		print_absent_relayd(cli, sessiond);
-		return status;
 	}
-	print_relayd(cli, relayd);
-	print_figures(cli, relayd);
-	print_attention(cli, relayd);
-	return status;
+	print_attention(cli, sessiond, relayd);
+	return EXIT_DONE;
 }
 
 /*
  * Asked first is sessiond-lite, which is there whatever relayd does. A user who may not ask it
  * still sees relayd; a relayd that is being restarted does not hide what sessiond-lite says of it.
+ * What goes wrong with one of them is said only if the other knows nothing either.
  */
 int run_status(struct cli *cli)
 {
 	json_t *sessiond = NULL, *relayd = NULL;
+	FILE *err = cli->err, *kept;
 	char *said = NULL;
 	size_t len;
-	FILE *err = cli->err, *quiet = open_memstream(&said, &len);
-	int control, data, status;
+	int control, status;
 
-	if (!quiet)
+	kept = open_memstream(&said, &len);
+	if (!kept)
 		return cli_no_memory(cli);
-	cli->err = quiet;
-	control = daemon_call(cli, "daemon.status", NULL, false, &sessiond);
-	data = control == EXIT_NO_DAEMON ? control
-					 : daemon_status(cli, DAEMON_PATIENCE_MS, &relayd);
+	cli->err = kept;
+	control = daemon_call(cli, "daemon.status", NULL, &sessiond);
+	if (control != EXIT_NO_DAEMON)
+		(void)daemon_status(
+			cli, relayd_runs(sessiond) ? DAEMON_PATIENCE_MS : RESTART_PATIENCE_MS,
+			&relayd);
 	cli->err = err;
-	if (fclose(quiet) != 0)
-		said = NULL;
-	if (control == EXIT_DONE || data == EXIT_DONE) {
+	(void)fclose(kept);
+	if (sessiond || relayd) {
 		status = print_status(cli, sessiond, relayd);
 	} else {
 		fputs(said ? said : "relayctl: no memory\n", err);
