@@ -47,9 +47,9 @@ struct daemon {
 	const struct options *options;
 	int report; /* -1: stdout */
 	uv_loop_t loop;
-	uv_signal_t term, interrupt;
-	bool signals_made;
-	unsigned signals; /* that asked us to end */
+	uv_signal_t signal[3]; /* TERM, INT, HUP */
+	size_t n_signals;      /* initialized */
+	unsigned signals;      /* that asked us to end */
 	bool announced, clean;
 	struct workplace place;
 	int options_fd, status_fd; /* -1: not open */
@@ -373,20 +373,25 @@ static int make_supervisor(struct daemon *d)
 
 static int watch_signals(struct daemon *d)
 {
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	struct sigaction now;
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	if ((r = uv_signal_init(&d->loop, &d->term)) < 0)
-		return complaint_errno(r);
-	if ((r = uv_signal_init(&d->loop, &d->interrupt)) < 0) {
-		uv_close((uv_handle_t *)&d->term, NULL);
-		return complaint_errno(r);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		r = uv_signal_init(&d->loop, &d->signal[i]);
+		if (r < 0)
+			return complaint_errno(r);
+		d->n_signals++;
+		d->signal[i].data = d;
+		/* nohup, and shells that start things in the background, mean it */
+		if (numbers[i] != SIGTERM && !sigaction(numbers[i], NULL, &now) &&
+		    now.sa_handler == SIG_IGN)
+			continue;
+		r = uv_signal_start(&d->signal[i], on_signal, numbers[i]);
+		if (r < 0)
+			return complaint_errno(r);
 	}
-	d->signals_made = true;
-	d->term.data = d->interrupt.data = d;
-	if ((r = uv_signal_start(&d->term, on_signal, SIGTERM)) < 0 ||
-	    (r = uv_signal_start(&d->interrupt, on_signal, SIGINT)) < 0)
-		return complaint_errno(r);
 	return 0;
 }
 
@@ -462,17 +467,15 @@ void daemon_free(struct daemon *d)
 		registry_stop(d->registry);
 	if (d->catalog)
 		catalog_stop(d->catalog);
-	database_close(d->database); /* those who wait for it are still there */
+	database_close(d->database);    /* those who wait for it are still there */
 	supervisor_free(d->supervisor); /* relayd finishes by itself if it still runs */
 	sources_free(d->sources);
 	listener_free(d->listeners);
 	acceptor_free(d->acceptor);
 	relayd_link_free(d->link);
 	hold_free(d->hold);
-	if (d->signals_made) {
-		uv_close((uv_handle_t *)&d->term, NULL);
-		uv_close((uv_handle_t *)&d->interrupt, NULL);
-	}
+	while (d->n_signals)
+		uv_close((uv_handle_t *)&d->signal[--d->n_signals], NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&d->loop);
 	catalog_free(d->catalog);

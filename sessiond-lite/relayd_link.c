@@ -25,7 +25,7 @@
 enum waiting_fds {
 	FDS_NONE,
 	FDS_OF_SLOTS, /* looked up when it is sent: the slot may be gone by then */
-	FDS_LENT,     /* stay open as long as this process */
+	FDS_LENT,     /* stay open as long as the link */
 	FDS_OWNED,    /* closed when it was sent */
 };
 
@@ -352,12 +352,27 @@ void relayd_link_send_fds(struct relayd_link *l, const struct link_message *m, c
 	}
 }
 
+void relayd_link_send_lent(struct relayd_link *l, const struct link_message *m, const int *fds,
+			   unsigned n)
+{
+	struct waiting *w = append(l, m->items, true);
+
+	assert(n <= LINK_ITEMS);
+	if (!w)
+		return;
+	copy(&w->m, m);
+	w->kind = FDS_LENT;
+	w->n_fds = n;
+	memcpy(w->fds, fds, n * sizeof(*fds));
+}
+
 /* The batch at the queue's end, a new one if that is of another kind or full. */
 static struct waiting *batch(struct relayd_link *l, enum link_type type, enum waiting_fds kind)
 {
 	struct waiting *w = l->last;
 
-	if (w && w->m.type == type && w->kind == kind && w->m.items < LINK_ITEMS)
+	/* Only batches have one of these types. */
+	if (w && w->m.type == type && w->m.items < LINK_ITEMS)
 		return w;
 	w = append(l, LINK_ITEMS, true);
 	if (w) {

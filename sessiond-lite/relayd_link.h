@@ -45,15 +45,18 @@ bool relayd_link_is_open(const struct relayd_link *l);
 /* Without descriptors. Items beyond m->items are not looked at. */
 void relayd_link_send(struct relayd_link *l, const struct link_message *m);
 
-/* With n descriptors (at most LINK_ITEMS), which are duplicated for the queue. */
+/* With n descriptors (at most LINK_ITEMS): duplicated for the queue, or lent, which means that they
+ * stay open until the link is closed. */
 void relayd_link_send_fds(struct relayd_link *l, const struct link_message *m, const int *fds,
 			  unsigned n);
+void relayd_link_send_lent(struct relayd_link *l, const struct link_message *m, const int *fds,
+			   unsigned n);
 
 /* CONVERSATIONS and STREAMS: a slot with the descriptor held for it. */
 void relayd_link_conversation(struct relayd_link *l, struct state_ref ref);
 void relayd_link_stream(struct relayd_link *l, struct state_ref ref);
 
-/* SHARED: a socket that stays open as long as this process. */
+/* SHARED: a socket that stays open until the link is closed. */
 void relayd_link_shared(struct relayd_link *l, const struct link_item *item, int fd);
 
 size_t relayd_link_waiting(const struct relayd_link *l); /* messages not sent yet */

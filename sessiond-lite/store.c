@@ -22,8 +22,10 @@
 /* Stream slots are small: touched so many at a time, and never given back. */
 #define STREAMS_TOUCHED 64u
 
-/* Descriptors of this process and of relayd that are no peer's: pipes, files, log, epoll ... */
-#define DESCRIPTORS_OWN 192u
+/* Descriptors of this process, and of relayd, that are no peer's: files, log, epoll ...; and of
+ * each worker, its pipe and its loop's. */
+#define DESCRIPTORS_OWN      128u
+#define DESCRIPTORS_A_WORKER 8u
 
 /* What relayd opens for a source: the file it fills and the one it is just finishing. */
 #define DESCRIPTORS_A_SOURCE 2u
@@ -90,7 +92,7 @@ int store_create(const struct store_config *config, struct store **ret)
 	if (!s)
 		return -ENOMEM;
 	s->config = *config;
-	s->descriptors = DESCRIPTORS_OWN;
+	s->descriptors = DESCRIPTORS_OWN + DESCRIPTORS_A_WORKER * config->capacity.workers;
 	s->st.fd = -1;
 	if ((r = table_create(&s->conversations, config->capacity.conversations)) < 0 ||
 	    (r = table_create(&s->sources, config->capacity.sources)) < 0 ||
@@ -141,7 +143,7 @@ int store_descriptors_take(struct store *s, uint32_t n)
 
 void store_descriptors_give(struct store *s, uint32_t n)
 {
-	assert(n <= s->descriptors - DESCRIPTORS_OWN);
+	assert(n <= s->descriptors);
 	s->descriptors -= n;
 }
 

@@ -163,7 +163,7 @@ static void send_setup(struct supervisor *s)
 	}
 	/* The offset is shared with the relayd before, which may have read. */
 	(void)lseek(s->config.options_fd, 0, SEEK_SET);
-	relayd_link_send_fds(s->link, &m, fds, n);
+	relayd_link_send_lent(s->link, &m, fds, n);
 }
 
 static int start(struct supervisor *s)

@@ -106,7 +106,7 @@ Test(store, limits_of_conversations)
 
 Test(store, descriptors_are_counted_before_they_exist)
 {
-	struct store *s = make(10, 10, 100, 10, 230); /* 192 are our own */
+	struct store *s = make(10, 10, 100, 10, 128 + 8 + 38); /* our own, a worker's */
 	struct state_ref source, second, streams[40];
 	struct addr peer = {0};
 	uint32_t left = store_descriptors_left(s);
