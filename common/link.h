@@ -83,6 +83,7 @@ struct link_chunk {
 	uint32_t number; /* of the chunk */
 	uint32_t complete;
 	uint32_t deleted; /* keep-chunks removed it */
+	uint32_t sparse;  /* has holes: order its compaction */
 	uint32_t protocol;
 };
 

@@ -101,7 +101,7 @@ void conn_follow_sessions(struct relay *r);
 int shared_new(struct relay *r);
 void shared_add(struct relay *r, const struct link_item *item, int fd); /* owns fd */
 /* A stream's own socket has come: give it to the worker behind what waits on the shared one. */
-void shared_own_socket(struct relay *r, struct state_ref stream, int fd);
+void shared_own_socket(struct relay *r, struct state_ref ref, int fd);
 /* At the start, and when an inbox slot became free. */
 void shared_run(struct relay *r);
 void shared_resume_inbox(struct relay *r);
