@@ -24,7 +24,7 @@ static void source_cell(struct table *t, const json_t *config, const json_t *opt
 static int print_config(const struct cli *cli, const json_t *config)
 {
 	static const struct table_column columns[] = {
-		{"OPTION", false}, {"VALUE", false}, {"DEFAULT", false}, {"FROM", false}};
+		{"OPTION", false}, {"VALUE", false}, {"FROM", false}};
 	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	json_t *one;
 	size_t i;
@@ -33,7 +33,6 @@ static int print_config(const struct cli *cli, const json_t *config)
 	json_array_foreach (field_of(config, "options"), i, one) {
 		table_cell(t, field_text(one, "name"));
 		table_cell(t, field_text(one, "text"));
-		table_cell(t, field_text(one, "default"));
 		source_cell(t, config, one);
 	}
 	r = table_print(t, cli->out, cli_colour(cli));

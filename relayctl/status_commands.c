@@ -222,7 +222,7 @@ static void print_figures(const struct cli *cli, const json_t *relayd)
 	fprintf(cli->out, "streams        %" PRIu64 " open of %" PRIu64 "\n",
 		field_number(totals, "streams_open"), field_number(totals, "streams"));
 	fprintf(cli->out, "incoming       %s\n", human_rate(field_number(totals, "rate"), a));
-	fprintf(cli->out, "received       %s now alive, %s since %s\n",
+	fprintf(cli->out, "received       %s from these, %s since %s\n",
 		human_bytes(field_number(totals, "received"), a),
 		human_bytes(field_number(counters, "bytes_received"), b),
 		human_time(field_text(relayd, "counters_since"), c));

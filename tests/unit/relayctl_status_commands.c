@@ -234,9 +234,9 @@ Test(relayctl_status_commands, config)
 
 	fake_relay_answer(f, "daemon.config", result);
 	cr_assert_str_eq(output(fake_relay_run(f, "config", NULL)),
-			 "OPTION          VALUE   DEFAULT          FROM\n"
-			 "run.dir         /run/x  /run/tracerelay  --set\n"
-			 "relayd.workers  2       2                /etc/tracerelay.conf line 12\n");
+			 "OPTION          VALUE   FROM\n"
+			 "run.dir         /run/x  --set\n"
+			 "relayd.workers  2       /etc/tracerelay.conf line 12\n");
 }
 
 Test(relayctl_status_commands, version)
