@@ -15,7 +15,7 @@
 
 #include "sessiond-lite/peer_tally.h"
 
-/* Free slots that keep their pages. */
+/* Free slots that keep their pages: so many, and only among the first slots. */
 #define WARM_CONVERSATIONS 256u
 #define WARM_SOURCES       64u
 
@@ -61,7 +61,7 @@ static int table_create(struct table *t, uint32_t capacity)
 
 static void table_free(struct table *t)
 {
-	for (uint32_t i = 0; t->fd && i < t->high; i++)
+	for (uint32_t i = 0; t->fd && i < t->high; i++) /* beyond, nothing is open */
 		if (t->fd[i] > 0)
 			close(t->fd[i] - 1);
 	free(t->free);
@@ -77,11 +77,18 @@ static int table_take(struct table *t, uint32_t *ret)
 	return 0;
 }
 
-static void table_give(struct table *t, uint32_t index)
+/*
+ * An empty table begins anew, its mark included: readers look at every slot below the mark, and a
+ * look makes a page real that had been given back.
+ */
+static void table_give(struct table *t, uint32_t index, _Atomic uint32_t *mark)
 {
 	assert(!t->fd[index]);
 	t->free[t->n_free++] = index;
-	t->used--;
+	if (--t->used)
+		return;
+	t->n_free = t->high = 0;
+	atomic_store(mark, 0);
 }
 
 int store_create(const struct store_config *config, struct store **ret)
@@ -182,7 +189,7 @@ int store_conversation_add(struct store *s, int fd, const struct store_conversat
 	if (r == 0)
 		r = peer_tally_add(s->tally, &what->peer);
 	if (r < 0) {
-		table_give(&s->conversations, index);
+		table_give(&s->conversations, index, &s->st.header->high_conversation);
 		r = -ENOMEM;
 		goto fail;
 	}
@@ -219,8 +226,8 @@ void store_conversation_drop(struct store *s, struct state_ref ref)
 	close(s->conversations.fd[ref.index] - 1);
 	s->conversations.fd[ref.index] = 0;
 	store_descriptors_give(s, 1);
-	table_give(&s->conversations, ref.index);
-	if (s->conversations.n_free > WARM_CONVERSATIONS)
+	table_give(&s->conversations, ref.index, &s->st.header->high_conversation);
+	if (s->conversations.n_free > WARM_CONVERSATIONS || ref.index >= 2 * WARM_CONVERSATIONS)
 		state_release(&s->st, slot, sizeof(*slot));
 }
 
@@ -252,7 +259,7 @@ static int stream_take(struct store *s, struct state_ref *ret)
 		if (n > STREAMS_TOUCHED)
 			n = STREAMS_TOUCHED;
 		if (state_touch(&s->st, &s->st.stream[s->touched], n * sizeof(*slot)) < 0) {
-			table_give(&s->streams, index);
+			table_give(&s->streams, index, &s->st.header->high_stream);
 			return -ENOMEM;
 		}
 		s->touched += n;
@@ -267,16 +274,16 @@ static int stream_take(struct store *s, struct state_ref *ret)
 static void stream_give(struct store *s, uint32_t index)
 {
 	stream_close(s, index);
-	table_give(&s->streams, index);
+	table_give(&s->streams, index, &s->st.header->high_stream);
 }
 
 static void source_give(struct store *s, uint32_t index)
 {
 	struct source_slot *slot = &s->st.source[index];
 
-	table_give(&s->sources, index);
+	table_give(&s->sources, index, &s->st.header->high_source);
 	store_descriptors_give(s, DESCRIPTORS_A_SOURCE);
-	if (s->sources.n_free > WARM_SOURCES)
+	if (s->sources.n_free > WARM_SOURCES || index >= 2 * WARM_SOURCES)
 		state_release(&s->st, slot, sizeof(*slot));
 }
 

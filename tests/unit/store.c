@@ -200,6 +200,8 @@ Test(store, pages_of_freed_slots_are_given_back)
 		store_conversation_drop(s, ref[i]);
 	cr_assert_eq(fstat(fd, &after), 0);
 	cr_assert_lt(after.st_blocks - empty.st_blocks, (full.st_blocks - empty.st_blocks) / 3);
+	cr_assert_eq(atomic_load(&store_state(s)->header->high_conversation), 0,
+		     "readers have nothing to look at");
 	for (int i = 0; i < N; i++)
 		cr_assert_eq(add(s, some_fd(), "10.0.0.1", &ref[i]), 0);
 	store_free(s);
