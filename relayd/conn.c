@@ -81,6 +81,8 @@ static int effect_lease_answer(void *ctx, struct conversation_slot *slot, uint16
 		return c->lease_error;
 	if (!s)
 		return 0;
+	/* The slot may say so before LEASED has come; what follows needs its worker. */
+	source_front_adopt(c->relay, s);
 	for (uint32_t i = s->first_stream; i && n < max; i = c->relay->st.stream[i - 1].next)
 		ports[n++] = c->relay->st.stream[i - 1].port;
 	return (int)n;

@@ -284,7 +284,8 @@ int relay_setup(struct relay *r, const struct link_message *m, const int *fds, u
 	if (atomic_load(&r->st.header->generation) > 1)
 		counters_add(r->counters, COUNTER_recoveries, 1);
 	r->conn_at = calloc(r->st.header->capacity.conversations, sizeof(struct conn *));
-	if (!r->conn_at)
+	r->adopted = calloc(r->st.header->capacity.sources, sizeof(*r->adopted));
+	if (!r->conn_at || !r->adopted)
 		return -ENOMEM;
 	mpsc_init(&r->events);
 	r->events_wake.data = r;

@@ -42,6 +42,7 @@ struct relay {
 	struct link *link;
 	struct stream_table *streams;
 	struct conn **conn_at; /* by conversation slot index; NULL: none */
+	uint64_t *adopted;     /* by source slot index: the id that this process has adopted */
 	uint32_t *assigned;    /* streams given to each worker so far, less those that ended */
 	struct shared_ports *shared;
 	struct status_server *status;
@@ -72,7 +73,8 @@ void relay_stop(struct relay *r);
 /* ---- source_front.c: sources as the front loop sees them ---- */
 
 struct source_slot *source_front_of(struct relay *r, const struct conversation_slot *c);
-/* A source that was leased just now, or inherited: give it a worker, its streams to the table. */
+/* A source that was leased just now, or inherited: give it a worker, its streams to the table.
+ * Once only: repeating is harmless. */
 void source_front_adopt(struct relay *r, struct source_slot *s);
 /* Its control connection has ended. */
 void source_front_control_ended(struct relay *r, struct source_slot *s, bool orderly,

@@ -60,8 +60,9 @@ void source_front_adopt(struct relay *r, struct source_slot *s)
 	struct state_ref ref = state_ref_of_source(&r->st, s);
 	uint32_t w = atomic_load(&s->worker);
 
-	if (atomic_load(&s->done))
+	if (atomic_load(&s->done) || r->adopted[ref.index] == ref.id)
 		return;
+	r->adopted[ref.index] = ref.id;
 	if (!w) {
 		w = least_assigned(r) + 1;
 		count_protocol(r, s->protocol);
