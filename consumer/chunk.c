@@ -71,10 +71,11 @@ static void set_state(struct consumer_source *s, unsigned which, enum chunk_stat
 	source_commit(s->slot);
 }
 
-/* Bytes of metadata as they stand in the file. */
+/* Bytes of metadata as they stand in the file. A version that is to be inserted is known, but not
+ * there, while nothing is written. */
 static uint64_t metadata_in_file(const struct source_half *h)
 {
-	return h->metadata_written + h->metadata_shift;
+	return h->metadata_written ? h->metadata_written + h->metadata_shift : 0;
 }
 
 /*

@@ -457,6 +457,7 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 static void run(struct consumer_source *s, bool tick)
 {
 	struct source_front_half f;
+	int r;
 
 	source_front_read(&s->slot->front, &f);
 	if (source_now(s->slot)->finished) {
@@ -466,8 +467,9 @@ static void run(struct consumer_source *s, bool tick)
 	}
 	if (place_resume(s) < 0)
 		return;
-	if (write_metadata(s, &f) < 0 && !s->disk_logged)
-		consumer_source_disk_failed(s, -ENOSPC);
+	r = write_metadata(s, &f);
+	if (r < 0 && !s->disk_logged)
+		consumer_source_disk_failed(s, r);
 	parse_metadata(s, &f);
 	ask_session(s, &f, tick);
 	if (source_now(s->slot)->metadata_parsed || source_now(s->slot)->metadata_bad ||
