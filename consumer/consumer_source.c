@@ -205,6 +205,16 @@ static int metadata_chunk(struct consumer_source *s)
 	return r < 0 ? r : (int)which;
 }
 
+int consumer_source_data_file(struct consumer_source *s, unsigned which)
+{
+	int r = 0;
+
+	/* Pages overtake the metadata: then they begin the first chunk. */
+	if (source_now(s->slot)->chunk[which].state == CHUNK_NONE)
+		r = metadata_chunk(s);
+	return r < 0 ? r : chunk_file(s, which);
+}
+
 static int write_piece(struct consumer_source *s, int fd, uint64_t position, size_t len)
 {
 	const struct source_half *h = source_now(s->slot);

@@ -101,7 +101,7 @@ static void complete(struct worker *w, struct consumer_stream *t, struct batch *
 	uint64_t stored = 0;
 
 	if (m->store && b->parts) {
-		int fd = chunk_file(t->source, stream_now(t->slot)->chunk);
+		int fd = consumer_source_data_file(t->source, stream_now(t->slot)->chunk);
 		uint64_t at =
 			trace_dat_layout_region(&t->source->layout, t->slot->cpu) + m->position;
 		int r = fd < 0 ? fd : write_all(fd, b->iov, b->parts, at, &stored);

@@ -97,6 +97,9 @@ void consumer_source_drop(struct consumer_source *s); /* frees when its handles 
 struct page_format consumer_source_format(const struct source_half *h);
 /* True while a stream may not go beyond the end of its present page. */
 bool consumer_source_switching(const struct consumer_source *s, const struct stream_half *h);
+/* The file of the chunk that a stream fills; the very first one is made if need be. Errors as
+ * chunk_file(). */
+int consumer_source_data_file(struct consumer_source *s, unsigned which);
 /* Storing is suspended (full disk). */
 void consumer_source_disk_failed(struct consumer_source *s, int error);
 

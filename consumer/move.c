@@ -120,7 +120,7 @@ static void complete(struct worker *w, struct consumer_stream *t, size_t left)
 	const struct move_half *m = move_now(w->slot);
 
 	if (m->kind == MOVE_STORE) {
-		int fd = chunk_file(t->source, stream_now(t->slot)->chunk);
+		int fd = consumer_source_data_file(t->source, stream_now(t->slot)->chunk);
 		loff_t offset = (loff_t)(place_in_file(t, m->position) + m->n - left);
 		int r = fd < 0 ? fd : drain(w, fd, &offset, &left);
 
