@@ -3,8 +3,6 @@
 #include "consumer/birth.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,10 +59,4 @@ int birth_read(int fd, struct record *ret, uint32_t *ret_cpus)
 	if (r == 0)
 		*ret_cpus = (uint32_t)cpus;
 	return r;
-}
-
-void birth_remove(int fd)
-{
-	(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)BIRTH_AT,
-			(off_t)BIRTH_SIZE);
 }

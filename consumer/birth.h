@@ -3,8 +3,9 @@
  * birth.h - the birth certificate of an open chunk: what repair must know if both daemons are
  * killed, written into the hole in front of the chunk's first region.
  *
- * One write when the file is made; gone when the chunk is finished (a reader would not see it, a
- * hole is tidier). Thread: any; does I/O on the descriptor it is given.
+ * One write when the file is made. It stays when the chunk is finished, where no reader looks,
+ * until compaction takes the hole out: punching it there would wait for the disk. Thread: any; does
+ * I/O on the descriptor it is given.
  */
 #ifndef TRACERELAY_CONSUMER_BIRTH_H
 #define TRACERELAY_CONSUMER_BIRTH_H
@@ -22,8 +23,5 @@ int birth_write(int fd, const struct record *record, uint32_t cpus);
 
 /* 0; -ENODATA: there is none; negative errno. @ret (without streams) is to be freed. */
 int birth_read(int fd, struct record *ret, uint32_t *ret_cpus);
-
-/* Give its place back. Nothing depends on it. */
-void birth_remove(int fd);
 
 #endif

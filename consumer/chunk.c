@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "consumer/birth.h"
 #include "consumer/chunk_record.h"
 #include "consumer/place_name.h"
 #include "consumer/trace_dat_meta.h"
@@ -441,7 +440,6 @@ int chunk_finish(struct consumer_source *s, unsigned which)
 	r = chunk_record_write(s, which, name, &meta, stored);
 	if (r < 0)
 		goto out;
-	birth_remove(s->file[which]);
 	r = rename_into_place(s, which);
 	if (r < 0)
 		goto out;

@@ -293,7 +293,6 @@ static int finish(const struct repair *r, struct patient *p, bool readable)
 	err = record_write(p->dir, json, &p->record);
 	if (err < 0)
 		return err;
-	birth_remove(p->fd);
 	if (renameat2(p->dir, p->open_name, p->dir, name, RENAME_NOREPLACE) < 0)
 		return -errno;
 	err = move_out(r, p, path, sizeof(path));

@@ -132,12 +132,17 @@ static void leave_untouched_chunk(struct consumer_stream *t)
 	stream_commit(t->slot);
 }
 
+/*
+ * May the stream switch now? Not inside a stored page, nor (TCP) inside a page of which the
+ * beginning was discarded because the session was stopped. Datagrams hold whole pages.
+ */
 static bool on_boundary(const struct consumer_stream *t, const struct stream_half *h)
 {
 	uint32_t page = source_now(t->source->slot)->sub_buffer;
 
-	return h->ledger.received % page == 0 ||
-	       (h->chunk != STREAM_NO_CHUNK && h->position % page == 0 && h->state == STREAM_ENDED);
+	if (h->chunk != STREAM_NO_CHUNK)
+		return h->position % page == 0;
+	return t->slot->transport == TRANSPORT_UDP || h->ledger.received % page == 0;
 }
 
 void rotation_switch(struct consumer_stream *t)
