@@ -35,8 +35,9 @@ struct client {
 	char *answer;      /* WRITING: owned */
 	bool busy;         /* CALLING or WRITING */
 	bool dispatching;  /* inside methods_call() */
-	bool eof;          /* the client will not ask more */
-	bool last;         /* closed after this answer */
+	bool reading;
+	bool eof;  /* the client will not ask more */
+	bool last; /* closed after this answer */
 	bool closing;
 	char buffer[READ_BYTES];
 };
@@ -173,6 +174,8 @@ static void too_long(struct client *c)
 		send_answer(c, refusal);
 }
 
+static void set_reading(struct client *c, bool on);
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
 	struct client *c = handle->data;
@@ -187,13 +190,27 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 	if (n == 0)
 		return;
-	if (n < 0)
+	if (n < 0) {
 		c->eof = true;
-	else if (jsonrpc_lines_feed(c->lines, buf->base, (size_t)n) == -ENOMEM) {
+		set_reading(c, false);
+	} else if (jsonrpc_lines_feed(c->lines, buf->base, (size_t)n) == -ENOMEM) {
 		close_client(c);
 		return;
 	}
 	take_next(c);
+}
+
+static void set_reading(struct client *c, bool on)
+{
+	uv_stream_t *stream = (uv_stream_t *)&c->pipe;
+
+	if (on == c->reading || c->closing)
+		return;
+	c->reading = on;
+	if (!on)
+		uv_read_stop(stream);
+	else if (uv_read_start(stream, on_alloc, on_read) < 0)
+		close_client(c);
 }
 
 static void take_next(struct client *c)
@@ -211,13 +228,11 @@ static void take_next(struct client *c)
 		} else if (c->eof) {
 			close_client(c); /* a line without its end is none */
 		} else {
-			if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0)
-				close_client(c);
+			set_reading(c, true);
 			return;
 		}
 	}
-	if (!c->closing)
-		uv_read_stop((uv_stream_t *)&c->pipe);
+	set_reading(c, false);
 }
 
 /* ---- connections ---- */

@@ -8,7 +8,7 @@
  *
  * Life:   control_create() to control_free(), which closes all clients and removes the file.
  *         Answers that come later are dropped.
- * Thread: sessiond-lite's loop.
+ * Thread: sessiond-lite's loop. The program ignores SIGPIPE.
  * Source: design.md section 7; doc/control.md has every method. Test: tests/unit/control.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_CONTROL_H

@@ -7,7 +7,7 @@
 
 static const struct {
 	const char *name;
-	method *call;
+	method_fn *call;
 } table[] = {
 	{"session.create", session_method_create},   {"session.list", session_method_list},
 	{"session.show", session_method_show},       {"session.stop", session_method_stop},

@@ -38,12 +38,12 @@ void methods_call(const struct method_subjects *subjects, struct call *call);
 
 /* ---- the methods, each taking its call ---- */
 
-typedef void method(const struct method_subjects *s, struct call *call);
+typedef void method_fn(const struct method_subjects *s, struct call *call);
 
 /* session_methods.c */
-method session_method_create, session_method_list, session_method_show, session_method_stop,
+method_fn session_method_create, session_method_list, session_method_show, session_method_stop,
 	session_method_start, session_method_rotate, session_method_destroy;
 /* daemon_methods.c */
-method daemon_method_status, daemon_method_config, daemon_method_version;
+method_fn daemon_method_status, daemon_method_config, daemon_method_version;
 
 #endif

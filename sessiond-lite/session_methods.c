@@ -115,8 +115,8 @@ void session_method_rotate(const struct method_subjects *s, struct call *call)
 
 /* What a call whose answer comes later needs then. */
 struct pending {
-	const struct method_subjects *subjects;
-	struct call *call; /* NULL: answered already */
+	struct method_subjects subjects; /* a copy: control.sock may be closed meanwhile */
+	struct call *call;               /* NULL: answered already */
 	char name[STATE_NAME];
 	uv_timer_t timer; /* session.destroy */
 };
@@ -130,7 +130,7 @@ static struct pending *pending_new(const struct method_subjects *s, struct call 
 		call_fail(call, JSONRPC_INTERNAL_ERROR, "no memory");
 		return NULL;
 	}
-	p->subjects = s;
+	p->subjects = *s;
 	p->call = call;
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	return p;
@@ -140,7 +140,7 @@ static struct pending *pending_new(const struct method_subjects *s, struct call 
 static void on_changed(void *context, const struct refusal *why)
 {
 	struct pending *p = context;
-	const struct method_subjects *s = p->subjects;
+	const struct method_subjects *s = &p->subjects;
 	uint32_t sources[STATE_SESSIONS];
 	struct session_info info;
 	struct refusal gone;

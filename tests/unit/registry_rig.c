@@ -132,7 +132,7 @@ static void on_deleted(void *context, const char *session)
 	snprintf(rig->deleted, sizeof(rig->deleted), "%s", session);
 }
 
-void rig_start_registry(struct rig *rig)
+static void create_registry(struct rig *rig)
 {
 	struct registry_config config = {.loop = &rig->loop,
 					 .st = &rig->st,
@@ -147,8 +147,19 @@ void rig_start_registry(struct rig *rig)
 	struct refusal why;
 
 	cr_assert_eq(registry_create(&config, &rig->registry, &why), 0, "%s", why.sentence);
+}
+
+static void start(struct rig *rig)
+{
 	cr_assert_eq(database_start(rig->database), 0);
-	registry_start(rig->registry);
+	if (rig->registry)
+		registry_start(rig->registry);
+}
+
+void rig_start_registry(struct rig *rig)
+{
+	create_registry(rig);
+	start(rig);
 }
 
 uint32_t rig_source(struct rig *rig, uint32_t session_slot)
@@ -192,7 +203,7 @@ static void on_compact(void *context, const char *path)
 	snprintf(rig->compact[rig->n_compact++], sizeof(rig->compact[0]), "%s", path);
 }
 
-void rig_start_catalog(struct rig *rig)
+static void create_catalog(struct rig *rig)
 {
 	struct catalog_config config = {
 		.loop = &rig->loop,
@@ -202,7 +213,19 @@ void rig_start_catalog(struct rig *rig)
 	struct refusal why;
 
 	cr_assert_eq(catalog_create(&config, &rig->catalog, &why), 0, "%s", why.sentence);
-	cr_assert_eq(database_start(rig->database), 0);
+}
+
+void rig_start_catalog(struct rig *rig)
+{
+	create_catalog(rig);
+	start(rig);
+}
+
+void rig_start_both(struct rig *rig)
+{
+	create_registry(rig);
+	create_catalog(rig);
+	start(rig);
 }
 
 /* ---- the loop ---- */

@@ -27,8 +27,8 @@ struct rig {
 	uv_loop_t loop;
 	struct database *database;
 	struct state st;
-	struct registry *registry; /* NULL unless rig_start_registry() */
-	struct catalog *catalog;   /* NULL unless rig_start_catalog() */
+	struct registry *registry; /* NULL unless started */
+	struct catalog *catalog;   /* NULL unless started */
 
 	/* what the registry's hooks were asked */
 	unsigned changed[STATE_SESSIONS]; /* times a slot was told of */
@@ -53,8 +53,10 @@ void rig_close(struct rig *rig); /* all of it, and the directory removed */
 /* What a daemon that was killed leaves: the same directory, everything else new. */
 void rig_reopen(struct rig *rig);
 
-void rig_start_registry(struct rig *rig); /* and the database */
+/* And the database's thread: one of them, once. */
+void rig_start_registry(struct rig *rig);
 void rig_start_catalog(struct rig *rig);
+void rig_start_both(struct rig *rig);
 
 /* Turn the loop until *flag, at most 10 s (asserted). */
 void rig_until(struct rig *rig, const bool *flag);
