@@ -45,7 +45,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, SIG_IGN); /* a terminal sends it to the whole group: sessiond-lite decides */
 	signal(SIGTERM, SIG_IGN);
 	rcu_register_thread();
-	if (uv_loop_init(&relay.loop) < 0 || link_start(&relay, (int)fd) < 0) {
+	if (uv_loop_init(&relay.loop) < 0 ||
+	    link_start(&relay, (int)fd, inbound_message, relay_stop) < 0) {
 		fputs("relayd: cannot start its loop\n", stderr);
 		return EXIT_FAILURE;
 	}

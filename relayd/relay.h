@@ -108,9 +108,19 @@ void shared_own_socket(struct relay *r, struct state_ref ref, int fd);
 void shared_run(struct relay *r);
 void shared_resume_inbox(struct relay *r);
 
+/* ---- inbound.c ---- */
+
+void inbound_message(struct relay *r, const struct link_message *m, const int *fds, unsigned n_fds);
+
 /* ---- link.c ---- */
 
-int link_start(struct relay *r, int fd); /* owns fd */
+/* A message has come; its descriptors are the receiver's from now on. */
+typedef void (*link_receive)(struct relay *r, const struct link_message *m, const int *fds,
+			     unsigned n_fds);
+/* The other end is gone (r->orphaned is set). */
+typedef void (*link_lost)(struct relay *r);
+
+int link_start(struct relay *r, int fd, link_receive receive, link_lost on_lost); /* owns fd */
 /* Queue a message, in order; fd (or -1) is duplicated. */
 void link_send(struct relay *r, const struct link_message *m, int fd);
 /* Send what is queued, waiting if need be; at the end. */
