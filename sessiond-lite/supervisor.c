@@ -19,6 +19,7 @@
 #define LONG_ENOUGH_MS   1000
 #define FIRST_PAUSE_MS   10
 #define LONGEST_PAUSE_MS 4000
+#define KILLED_PAUSE_MS  100 /* the longest for who was killed from outside before it served */
 
 /* A relayd that closed the link but does not go is killed. */
 #define LEAVING_MS 10000
@@ -201,11 +202,11 @@ int supervisor_start(struct supervisor *s)
 
 static void on_pause_over(uv_timer_t *h);
 
-static void pause_then_start(struct supervisor *s)
+static void pause_then_start(struct supervisor *s, int64_t longest_ms)
 {
 	s->pause_ms = s->pause_ms ? 2 * s->pause_ms : FIRST_PAUSE_MS;
-	if (s->pause_ms > LONGEST_PAUSE_MS)
-		s->pause_ms = LONGEST_PAUSE_MS;
+	if (s->pause_ms > longest_ms)
+		s->pause_ms = longest_ms;
 	s->state = SUPERVISOR_WAITING;
 	s->next_try_ms = clock_monotonic_ms() + s->pause_ms;
 	uv_timer_start(&s->pause, on_pause_over, (uint64_t)s->pause_ms, 0);
@@ -217,7 +218,7 @@ static void start_or_pause(struct supervisor *s)
 
 	if (r < 0) {
 		log_error("relayd-unstartable", "%s cannot be run: %s", s->relayd, strerror(-r));
-		pause_then_start(s);
+		pause_then_start(s, LONGEST_PAUSE_MS);
 	}
 }
 
@@ -240,6 +241,208 @@ static void finish(struct supervisor *s, bool clean)
 static void on_death(struct supervisor *s, int status)
 {
 	int64_t ran_ms = clock_monotonic_ms() - s->started_ms;
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	bool exited_well = WIFEXITED(status) && !WEXITSTATUS(status);
+
+	s->pid = 0;                 /* the number may be another's from now on */
+	relayd_link_drain(s->link); /* what it said before; may be its STOPPED */
+	relayd_link_close(s->link);
+	uv_timer_stop(&s->pause);
+	relayd_process_describe(status, s->last_end, sizeof(s->last_end));
+	s->hooks.died(s->hooks.context);
+	if (s->shutting_down && (s->stopped_heard || exited_well)) {
+		log_info("relayd-stopped", "relayd has finished and %s", s->last_end);
+		finish(s, true);
+		return;
+	}
+	log_warning("relayd-died", "relayd ran %lld ms and %s", (long long)ran_ms, s->last_end);
+	if (s->shutting_down && ++s->deaths_in_shutdown >= DEATHS_IN_SHUTDOWN) {
+		log_error("relayd-unfinished",
+			  "relayd cannot finish the open chunks; the next start will");
+		finish(s, false);
+		return;
+	}
+	s->restarts++;
+	if (ran_ms >= LONG_ENOUGH_MS || (killed && s->served)) {
+		s->pause_ms = 0;
+		start_or_pause(s);
+	} else {
+		pause_then_start(s, killed ? KILLED_PAUSE_MS : LONGEST_PAUSE_MS);
+	}
+}
+
+static void on_child(uv_signal_t *h, int signum);
+
+int supervisor_create(uv_loop_t *loop, const struct supervisor_config *config,
+		      const struct supervisor_hooks *hooks, struct state *st,
+		      struct relayd_link *link, struct supervisor **ret)
+{
+	struct supervisor *s = calloc(1, sizeof(*s));
+	uint32_t made = 0;
+	int r = -ENOMEM;
+
+	assert(config->workers && config->workers <= STATE_WORKERS_MAX);
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->config = *config;
+	s->hooks = *hooks;
+	s->st = st;
+	s->link = link;
+	s->relayd = strdup(config->relayd);
+	s->pipe = calloc(config->workers, sizeof(*s->pipe));
+	if (!s->relayd || !s->pipe)
+		goto fail;
+	for (; made < config->workers; made++) {
+		r = make_pipe(s->pipe[made]);
+		if (r < 0)
+			goto fail;
+	}
+	r = uv_signal_init(loop, &s->child);
+	if (r < 0)
+		goto fail;
+	uv_timer_init(loop, &s->pause);
+	uv_timer_init(loop, &s->patience);
+	s->handles = 3;
+	s->child.data = s->pause.data = s->patience.data = s;
+	uv_signal_start(&s->child, on_child, SIGCHLD);
+	*ret = s;
+	return 0;
+fail:
+	while (made--) {
+		close(s->pipe[made][0]);
+		close(s->pipe[made][1]);
+	}
+	free(s->pipe);
+	free(s->relayd);
+	free(s);
+	return r;
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+	struct supervisor *s = h->data;
+
+	if (--s->handles)
+		return;
+	free(s->relayd);
+	free(s->pipe);
+	free(s);
+}
+
+void supervisor_free(struct supervisor *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->config.workers; i++) {
+		close(s->pipe[i][0]);
+		close(s->pipe[i][1]);
+	}
+	relayd_link_close(s->link);
+	uv_close((uv_handle_t *)&s->child, on_handle_closed);
+	uv_close((uv_handle_t *)&s->pause, on_handle_closed);
+	uv_close((uv_handle_t *)&s->patience, on_handle_closed);
+}
+
+static void send_simple(struct supervisor *s, enum link_type type)
+{
+	struct link_message m = {.type = type};
+
+	relayd_link_send(s->link, &m);
+}
+
+static void send_setup(struct supervisor *s)
+{
+	struct link_message m = {
+		.type = LINK_SETUP, .version = LINK_VERSION, .workers = s->config.workers};
+	int fds[5 + 2 * STATE_WORKERS_MAX] = {s->st->fd, s->config.options_fd, s->config.status_fd,
+					      s->config.output_dir_fd, s->config.output_lock_fd};
+	unsigned n = 5;
+
+	for (uint32_t i = 0; i < s->config.workers; i++) {
+		fds[n++] = s->pipe[i][0];
+		fds[n++] = s->pipe[i][1];
+	}
+	/* The offset is shared with the relayd before, which may have read. */
+	(void)lseek(s->config.options_fd, 0, SEEK_SET);
+	relayd_link_send_lent(s->link, &m, fds, n);
+}
+
+static int start(struct supervisor *s)
+{
+	int link, r;
+
+	r = relayd_process_start(s->relayd, &s->pid, &link);
+	if (r < 0)
+		return r;
+	s->state = SUPERVISOR_STARTING;
+	s->served = s->stopped_heard = false;
+	s->started_ms = clock_monotonic_ms();
+	s->started_ns = clock_realtime_ns();
+	atomic_fetch_add(&s->st->header->generation, 1);
+	log_info("relayd-started", "relayd runs as process %d, generation %u", (int)s->pid,
+		 atomic_load(&s->st->header->generation));
+	r = relayd_link_open(s->link, link);
+	if (r < 0) {
+		kill(s->pid, SIGKILL); /* SIGCHLD leads to the next try */
+		return 0;
+	}
+	send_setup(s);
+	s->hooks.pass_all(s->hooks.context);
+	send_simple(s, LINK_SYNCED);
+	if (s->shutting_down)
+		send_simple(s, LINK_SHUTDOWN);
+	return 0;
+}
+
+int supervisor_start(struct supervisor *s)
+{
+	assert(!s->pid);
+	return start(s);
+}
+
+static void on_pause_over(uv_timer_t *h);
+
+static void pause_then_start(struct supervisor *s, int64_t longest_ms)
+{
+	s->pause_ms = s->pause_ms ? 2 * s->pause_ms : FIRST_PAUSE_MS;
+	if (s->pause_ms > longest_ms)
+		s->pause_ms = longest_ms;
+	s->state = SUPERVISOR_WAITING;
+	s->next_try_ms = clock_monotonic_ms() + s->pause_ms;
+	uv_timer_start(&s->pause, on_pause_over, (uint64_t)s->pause_ms, 0);
+}
+
+static void start_or_pause(struct supervisor *s)
+{
+	int r = start(s);
+
+	if (r < 0) {
+		log_error("relayd-unstartable", "%s cannot be run: %s", s->relayd, strerror(-r));
+		pause_then_start(s, LONGEST_PAUSE_MS);
+	}
+}
+
+static void on_pause_over(uv_timer_t *h)
+{
+	struct supervisor *s = h->data;
+
+	if (!s->pid)
+		start_or_pause(s);
+}
+
+static void finish(struct supervisor *s, bool clean)
+{
+	s->state = SUPERVISOR_STOPPED;
+	uv_timer_stop(&s->patience);
+	uv_timer_stop(&s->pause);
+	s->hooks.finished(s->hooks.context, clean);
+}
+
+static void on_death(struct supervisor *s, int status)
+{
+	int64_t ran_ms = clock_monotonic_ms() - s->started_ms;
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	bool exited_well = WIFEXITED(status) && !WEXITSTATUS(status);
 
 	s->pid = 0;                 /* the number may be another's from now on */
