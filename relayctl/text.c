@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
-#include <wctype.h>
 
 /* Bytes and columns of the character at s; columns -1: it is not to be shown. */
 static size_t character(const char *s, int *ret_columns)
@@ -22,7 +21,7 @@ static size_t character(const char *s, int *ret_columns)
 			n++;
 		return n;
 	}
-	*ret_columns = iswprint((wint_t)c) ? wcwidth(c) : -1;
+	*ret_columns = wcwidth(c); /* -1: not printable */
 	return n;
 }
 

@@ -7,6 +7,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -168,8 +170,8 @@ Test(status, readers_that_go_away)
 {
 	json_t *document;
 
-	start(200);
-	for (int i = 0; i < 300; i++) {
+	start(50);
+	for (int i = 0; i < 100; i++) {
 		char byte;
 		int fd = connect_one();
 
@@ -182,6 +184,76 @@ Test(status, readers_that_go_away)
 	json_decref(document);
 }
 
+/* ---- while workers write ---- */
+
+static atomic_bool enough;
+
+/* As a worker: each step is balanced, the idle half is not until it is committed. */
+static void *write_steps(void *arg)
+{
+	struct stream_slot *slot = arg;
+
+	for (uint64_t i = 0; !atomic_load(&enough); i++) {
+		struct stream_half *h = stream_begin(slot);
+
+		h->state = STREAM_OPEN;
+		h->ledger.received += 3;
+		h->ledger.stored += i % 4;
+		h->ledger.discarded[i % DISCARD_COUNT] += 3 - i % 4;
+		stream_commit(slot);
+	}
+	return NULL;
+}
+
+static uint64_t all_of(const json_t *ledger)
+{
+	uint64_t sum = (uint64_t)json_integer_value(json_object_get(ledger, "stored"));
+	const char *cause;
+	json_t *n;
+
+	json_object_foreach (json_object_get(ledger, "discarded"), cause, n)
+		sum += (uint64_t)json_integer_value(n);
+	return sum;
+}
+
+static void check_balance(const json_t *ledger)
+{
+	uint64_t received = (uint64_t)json_integer_value(json_object_get(ledger, "received"));
+
+	cr_assert_eq(received, all_of(ledger), "received %lu", received);
+}
+
+Test(status, ledgers_balance_while_they_are_written)
+{
+	pthread_t writer[4];
+	uint64_t before = 0;
+
+	start(4);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(pthread_create(&writer[i], NULL, write_steps,
+					    status_state_stream(&relay.st, &relay.st.source[i],
+								(uint32_t)i)),
+			     0);
+	for (int i = 0; i < 200; i++) {
+		json_t *document = read_document(connect_one()), *one;
+		uint64_t received = (uint64_t)member(document, "totals", "received");
+		size_t j;
+
+		json_array_foreach (json_object_get(document, "streams"), j, one)
+			check_balance(one);
+		json_array_foreach (json_object_get(document, "sources"), j, one)
+			check_balance(one);
+		check_balance(json_object_get(document, "totals"));
+		cr_assert_geq(received, before, "never less than before");
+		before = received;
+		json_decref(document);
+	}
+	cr_assert_gt(before, 0);
+	atomic_store(&enough, true);
+	for (int i = 0; i < 4; i++)
+		pthread_join(writer[i], NULL);
+}
+
 /* One that sends something before it reads is served all the same. */
 Test(status, readers_that_talk)
 {
@@ -190,7 +262,7 @@ Test(status, readers_that_talk)
 
 	start(1);
 	fd = connect_one();
-	cr_assert_eq(write(fd, "GET / HTTP/1.0\r\n\r\n", 18), 18);
+	(void)send(fd, "GET / HTTP/1.0\r\n\r\n", 18, MSG_NOSIGNAL); /* or all is sent already */
 	document = read_document(fd);
 	cr_assert(document);
 	json_decref(document);

@@ -229,7 +229,8 @@ Test(status_document, everything_about_a_source)
 
 struct state_case {
 	char want[16];
-	bool metadata, control_ended, in_order, open, full, session_stopped, ending, last, finished;
+	bool metadata, parsed, control_ended, in_order, open, full, session_stopped, ending, last,
+		finished;
 };
 
 ParameterizedTestParameters(status_document, source_state)
@@ -237,6 +238,7 @@ ParameterizedTestParameters(status_document, source_state)
 	static struct state_case cases[] = {
 		{"metadata", .open = true},
 		{"recording", .metadata = true},
+		{"recording", .parsed = true}, /* V1 never says that it is complete */
 		{"recording", .metadata = true, .open = true},
 		{"orphan", .metadata = true, .open = true, .control_ended = true},
 		{"finishing", .metadata = true, .control_ended = true},
@@ -265,7 +267,7 @@ ParameterizedTest(struct state_case *c, status_document, source_state)
 	f->closed_in_order = c->in_order;
 	source_front_commit(&s->front);
 	h = source_begin(s);
-	h->metadata_parsed = 0;
+	h->metadata_parsed = c->parsed;
 	h->disk_full = c->full;
 	h->ended = c->last;
 	h->finished = c->finished;
@@ -327,12 +329,27 @@ Test(status_document, freed_slots_are_not_shown)
 	json_decref(doc);
 }
 
-Test(status_document, a_list_of_streams_that_is_being_changed_ends)
+/* A list that is being changed while it is read may lead anywhere, for a moment. */
+Test(status_document, a_list_of_streams_that_became_a_ring)
 {
 	struct source_slot *a = status_state_source(&st, 0, 4, 0);
 	json_t *doc;
 
-	status_state_stream(&st, a, 3)->next = a->first_stream; /* a ring */
+	status_state_stream(&st, a, 3)->next = a->first_stream;
+	doc = document();
+	cr_assert_eq(json_array_size(json_object_get(doc, "streams")), 4);
+	status_state_stream(&st, a, 1)->next = a->first_stream;
+	json_decref(doc);
+	doc = document();
+	cr_assert_eq(json_array_size(json_object_get(doc, "streams")), 4, "as many as CPUs");
+	json_decref(doc);
+}
+
+Test(status_document, a_list_of_streams_that_leads_outside)
+{
+	struct source_slot *a = status_state_source(&st, 0, 4, 0);
+	json_t *doc;
+
 	status_state_stream(&st, a, 2)->next = UINT32_MAX;
 	doc = document();
 	cr_assert_eq(json_array_size(json_object_get(doc, "streams")), 3);
