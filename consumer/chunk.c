@@ -207,6 +207,32 @@ int chunk_begin(struct consumer_source *s, unsigned *ret_which)
 	return 0;
 }
 
+/* The chunk whose file takes metadata: the first one, made now if need be. 0..1 or errno. */
+int chunk_first(struct consumer_source *s)
+{
+	const struct source_half *h = source_now(s->slot);
+	unsigned which;
+	int r;
+
+	for (which = 0; which < 2; which++)
+		if (h->chunk[which].state == CHUNK_OPEN)
+			return (int)which;
+	r = place_first(s);
+	if (r == 0)
+		r = chunk_begin(s, &which);
+	return r < 0 ? r : (int)which;
+}
+
+int chunk_data_file(struct consumer_source *s, unsigned which)
+{
+	int r = 0;
+
+	/* Pages overtake the metadata: then they begin the first chunk. */
+	if (source_now(s->slot)->chunk[which].state == CHUNK_NONE)
+		r = chunk_first(s);
+	return r < 0 ? r : chunk_file(s, which);
+}
+
 /* ---- metadata ---- */
 
 static int map_metadata(struct consumer_source *s, unsigned which, const uint8_t **ret,

@@ -18,20 +18,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "consumer/trace_dat_meta.h"
-
-#define ROOM_TO_STORE_AGAIN ((uint64_t)1 << 20) /* bytes free before storing is tried again */
-
-struct page_format consumer_source_format(const struct source_half *h)
-{
-	return (struct page_format){.size = h->sub_buffer,
-				    .commit_size = (uint8_t)h->commit_size,
-				    .big_endian = h->big_endian};
-}
 
 /* ---- the object ---- */
 
@@ -74,6 +64,7 @@ struct consumer_source *consumer_source_get(struct worker *w, struct state_ref r
 	if (!s)
 		return NULL; /* the next tick of the front loop's look comes again */
 	s->worker = w;
+	s->run = consumer_source_run;
 	s->slot = slot;
 	s->ref = ref;
 	s->file[0] = s->file[1] = -1;
@@ -123,44 +114,6 @@ void consumer_source_drop(struct consumer_source *s)
 		free(s);
 }
 
-/* ---- disk trouble ---- */
-
-void consumer_source_disk_failed(struct consumer_source *s, int error)
-{
-	bool full = error == -ENOSPC || error == -EDQUOT;
-	struct source_half *h;
-
-	counters_add(s->worker->counters, full ? COUNTER_disk_full_episodes : COUNTER_disk_errors,
-		     full && s->disk_logged ? 0 : 1);
-	if (!s->disk_logged) {
-		log_error("disk",
-			  "source %llu: %s; its pages are discarded and counted until there "
-			  "is room (make room below output.dir)",
-			  (unsigned long long)s->slot->number, strerror(-error));
-		s->disk_logged = true;
-	}
-	if (source_now(s->slot)->disk_full)
-		return;
-	h = source_begin(s->slot);
-	h->disk_full = 1;
-	source_commit(s->slot);
-}
-
-static void retry_disk(struct consumer_source *s)
-{
-	struct source_half *h;
-	struct statvfs fs;
-
-	if (!source_now(s->slot)->disk_full)
-		return;
-	if (fstatvfs(s->worker->config.output_fd, &fs) == 0 &&
-	    (uint64_t)fs.f_bavail * fs.f_frsize < ROOM_TO_STORE_AGAIN)
-		return;
-	h = source_begin(s->slot);
-	h->disk_full = 0;
-	source_commit(s->slot);
-}
-
 /* ---- metadata ---- */
 
 /* Where a byte of the client's metadata stands in the file: behind what was inserted for it. */
@@ -189,32 +142,6 @@ static bool check_version(struct consumer_source *s, const struct source_front_h
 	return true;
 }
 
-/* The chunk whose file takes metadata: the first one, made now if need be. 0..1 or errno. */
-static int metadata_chunk(struct consumer_source *s)
-{
-	const struct source_half *h = source_now(s->slot);
-	unsigned which;
-	int r;
-
-	for (which = 0; which < 2; which++)
-		if (h->chunk[which].state == CHUNK_OPEN)
-			return (int)which;
-	r = place_first(s);
-	if (r == 0)
-		r = chunk_begin(s, &which);
-	return r < 0 ? r : (int)which;
-}
-
-int consumer_source_data_file(struct consumer_source *s, unsigned which)
-{
-	int r = 0;
-
-	/* Pages overtake the metadata: then they begin the first chunk. */
-	if (source_now(s->slot)->chunk[which].state == CHUNK_NONE)
-		r = metadata_chunk(s);
-	return r < 0 ? r : chunk_file(s, which);
-}
-
 static int write_piece(struct consumer_source *s, int fd, uint64_t position, size_t len)
 {
 	const struct source_half *h = source_now(s->slot);
@@ -233,7 +160,7 @@ static int write_metadata(struct consumer_source *s, const struct source_front_h
 
 	if (source_now(s->slot)->metadata_written == f->metadata || !check_version(s, f))
 		return 0;
-	which = metadata_chunk(s);
+	which = chunk_first(s);
 	if (which < 0)
 		return which;
 	fd = chunk_file(s, (unsigned)which);
@@ -439,7 +366,7 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 		return s->worker->stopping;
 	}
 	if (any_data(s) && !chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_OPEN) &&
-	    !source_now(s->slot)->ended && metadata_chunk(s) < 0)
+	    !source_now(s->slot)->ended && chunk_first(s) < 0)
 		return false; /* data without metadata: a chunk for the record */
 	if (chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_OPEN)) {
 		struct source_half *h;
@@ -479,7 +406,7 @@ static void run(struct consumer_source *s, bool tick)
 		return;
 	r = write_metadata(s, &f);
 	if (r < 0 && !s->disk_logged)
-		consumer_source_disk_failed(s, r);
+		disk_trouble_note(s, r);
 	parse_metadata(s, &f);
 	ask_session(s, &f, tick);
 	if (source_now(s->slot)->metadata_parsed || source_now(s->slot)->metadata_bad ||
@@ -503,7 +430,7 @@ void consumer_source_tick(struct consumer_source *s)
 {
 	struct consumer_stream *t;
 
-	retry_disk(s);
+	disk_trouble_retry(s);
 	if (!source_now(s->slot)->disk_full)
 		s->disk_logged = false;
 	cds_list_for_each_entry (t, &s->streams, node)

@@ -106,15 +106,15 @@ static void after_move(struct consumer_stream *t)
 
 	if (h->position - h->scanned >= WORKER_SCAN_EVERY)
 		scan_stream(t);
-	if (consumer_source_switching(s, stream_now(t->slot))) {
-		consumer_source_run(s);
+	if (source_view_switching(s, stream_now(t->slot))) {
+		s->run(s);
 		return;
 	}
 	session = state_session_of(s->worker->st, s->slot);
 	size = session ? atomic_load(&session->rotate_size) : 0;
 	if ((size && s->chunk_bytes >= size) ||
 	    s->layout.stride - stream_now(t->slot)->position < WORKER_MOVE_MAX)
-		consumer_source_run(s);
+		s->run(s);
 }
 
 static void turn_of_datagrams(struct consumer_stream *t)
@@ -140,7 +140,7 @@ static void turn_of_pages(struct consumer_stream *t)
 		log_info("stream-failed", "source %llu CPU %u: %s",
 			 (unsigned long long)s->slot->number, t->slot->cpu, strerror((int)-n));
 	consumer_stream_end(t);
-	consumer_source_run(s);
+	s->run(s);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)

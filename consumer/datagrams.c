@@ -101,13 +101,13 @@ static void complete(struct worker *w, struct consumer_stream *t, struct batch *
 	uint64_t stored = 0;
 
 	if (m->store && b->parts) {
-		int fd = consumer_source_data_file(t->source, stream_now(t->slot)->chunk);
+		int fd = chunk_data_file(t->source, stream_now(t->slot)->chunk);
 		uint64_t at =
 			trace_dat_layout_region(&t->source->layout, t->slot->cpu) + m->position;
 		int r = fd < 0 ? fd : write_all(fd, b->iov, b->parts, at, &stored);
 
 		if (r < 0)
-			consumer_source_disk_failed(t->source, r);
+			disk_trouble_note(t->source, r);
 		stored -= stored % page;
 	}
 	h = stream_begin(t->slot);
@@ -150,7 +150,7 @@ static void become_idle(struct worker *w)
 static void collect(struct worker *w, struct consumer_stream *t, struct batch *ret)
 {
 	struct move_half *m = &w->slot->half[atomic_load(&w->slot->count) & 1];
-	struct page_format format = consumer_source_format(source_now(t->source->slot));
+	struct page_format format = source_view_format(source_now(t->source->slot));
 
 	*ret = (struct batch){.drops = stream_now(t->slot)->drop_counter};
 	for (unsigned i = 0; i < STATE_BATCH; i++) {
@@ -234,7 +234,7 @@ static void complete_inbox(struct worker *w, struct consumer_stream *t)
 	const struct inbox_half *in = inbox_now(slot);
 
 	if (in->state == INBOX_ASSIGNED && in->stream.id == t->ref.id) {
-		struct page_format format = consumer_source_format(source_now(t->source->slot));
+		struct page_format format = source_view_format(source_now(t->source->slot));
 		struct batch b = {.drops = stream_now(t->slot)->drop_counter};
 
 		add_datagram(&b, &format, slot->buffer, in->datagram.msg_len, false);
@@ -254,8 +254,9 @@ void move_inbox(struct consumer_stream *t, unsigned inbox)
 	complete_inbox(w, t);
 }
 
-void datagrams_recover(struct worker *w, struct consumer_stream *t)
+void datagrams_recover(struct consumer_stream *t)
 {
+	struct worker *w = t->source->worker;
 	struct batch b;
 
 	counters_add(w->counters, COUNTER_recovered_moves, 1);

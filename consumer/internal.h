@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <urcu/list.h>
 #include <uv.h>
 
@@ -43,6 +44,7 @@ struct consumer_stream {
 
 struct consumer_source {
 	struct worker *worker;
+	void (*run)(struct consumer_source *s); /* the machine, for those below it */
 	struct source_slot *slot;
 	struct state_ref ref;
 	struct cds_list_head node;    /* of worker->sources */
@@ -85,6 +87,22 @@ struct worker {
 	bool stopped;
 };
 
+/* ---- source_view.c: what the slots say ---- */
+
+struct page_format source_view_format(const struct source_half *h);
+/* True while a stream may not go beyond the end of its present page. */
+bool source_view_switching(const struct consumer_source *s, const struct stream_half *h);
+unsigned source_view_current_chunk(const struct source_half *h);
+/* The session is stopped: what comes is discarded. */
+bool source_view_stopped(const struct consumer_source *s);
+
+/* ---- disk_trouble.c ---- */
+
+/* A write failed: storing is suspended. */
+void disk_trouble_note(struct consumer_source *s, int error);
+/* Once in a while: is there room again? */
+void disk_trouble_retry(struct consumer_source *s);
+
 /* ---- consumer_source.c: the machine of one source ---- */
 
 /* The object of a slot that belongs to this worker, made if need be; NULL if it is not ours. */
@@ -94,15 +112,6 @@ void consumer_source_run(struct consumer_source *s);
 /* The same, with what is only looked at once a second. */
 void consumer_source_tick(struct consumer_source *s);
 void consumer_source_drop(struct consumer_source *s); /* frees when its handles are closed */
-struct page_format consumer_source_format(const struct source_half *h);
-/* True while a stream may not go beyond the end of its present page. */
-bool consumer_source_switching(const struct consumer_source *s, const struct stream_half *h);
-/* The file of the chunk that a stream fills; the very first one is made if need be. Errors as
- * chunk_file(). */
-int consumer_source_data_file(struct consumer_source *s, unsigned which);
-/* Storing is suspended (full disk). */
-void consumer_source_disk_failed(struct consumer_source *s, int error);
-
 /* ---- consumer_stream.c: a descriptor and its turn ---- */
 
 struct consumer_stream *consumer_stream_new(struct consumer_source *s, struct stream_slot *slot);
@@ -121,22 +130,35 @@ ssize_t move_stream(struct consumer_stream *t);
 ssize_t move_datagrams(struct consumer_stream *t);
 /* A first datagram. */
 void move_inbox(struct consumer_stream *t, unsigned inbox);
-/* Complete what an earlier relayd left in this worker's slot. */
-void move_recover(struct worker *w);
-void datagrams_recover(struct worker *w, struct consumer_stream *t);
+/* Complete a move that an earlier relayd left: through the pipe, or of datagrams. */
+void move_recover(struct consumer_stream *t);
+void datagrams_recover(struct consumer_stream *t);
+/* The same, of a stream that nobody knows: what the pipe holds is thrown away. */
+void move_abandon(struct worker *w);
 /* At the end of a UDP stream: drops behind the last datagram. */
 void datagrams_note_tail(struct consumer_stream *t);
 
 /* ---- scan.c ---- */
 
-/* Read the headers of the whole pages stored since the last time; sets due loss marks. */
+/* Read the headers of the whole pages stored since the last time; sets due loss marks. Not before
+ * the metadata says how to read them. */
 void scan_stream(struct consumer_stream *t);
+/* The same at a chunk's end, whatever is known. */
+void scan_stream_end(struct consumer_stream *t);
+/* A datagram holds whole sub-buffers: one that is no multiple of the claim proves that to be too
+ * large. Before the datagram is stored. */
+void scan_datagram(struct consumer_stream *t, const uint8_t *bytes, size_t len);
 
 /* ---- chunk.c: files of chunks ---- */
 
 /* The descriptor of the source's chunk 0 or 1, opened (or created, if its state says so); negative
  * errno. */
 int chunk_file(struct consumer_source *s, unsigned which);
+/* The chunk whose file takes metadata and first pages, made now if need be. 0..1 or errno. */
+int chunk_first(struct consumer_source *s);
+/* The file of the chunk that a stream fills; the very first one is made if need be. Errors as
+ * chunk_file(). */
+int chunk_data_file(struct consumer_source *s, unsigned which);
 /* Start the next chunk in the free entry: name, file, metadata. 0 or negative errno. */
 int chunk_begin(struct consumer_source *s, unsigned *ret_which);
 /* Drop the chunk behind the present one, if a rotation had prepared it. */
@@ -168,11 +190,20 @@ void rotation_switch(struct consumer_stream *t);
 /* All of a source's streams have ended: freeze the last chunk. */
 void rotation_freeze_last(struct consumer_source *s, uint32_t why);
 
-/* ---- worker.c ---- */
+/* ---- around everything that may touch the disk, so that a hanging turn shows from outside ---- */
 
-/* Around everything that may touch the disk, so that a hanging turn shows from outside. */
-void worker_turn_begin(struct worker *w);
-void worker_turn_end(struct worker *w);
-struct consumer_stream *worker_find_stream(struct worker *w, struct state_ref ref);
+static inline void worker_turn_begin(struct worker *w)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	atomic_store_explicit(&w->busy_since_ms, (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
+			      memory_order_relaxed);
+}
+
+static inline void worker_turn_end(struct worker *w)
+{
+	atomic_store_explicit(&w->busy_since_ms, 0, memory_order_relaxed);
+}
 
 #endif

@@ -120,12 +120,12 @@ static void complete(struct worker *w, struct consumer_stream *t, size_t left)
 	const struct move_half *m = move_now(w->slot);
 
 	if (m->kind == MOVE_STORE) {
-		int fd = consumer_source_data_file(t->source, stream_now(t->slot)->chunk);
+		int fd = chunk_data_file(t->source, stream_now(t->slot)->chunk);
 		loff_t offset = (loff_t)(place_in_file(t, m->position) + m->n - left);
 		int r = fd < 0 ? fd : drain(w, fd, &offset, &left);
 
 		if (r < 0) {
-			consumer_source_disk_failed(t->source, r);
+			disk_trouble_note(t->source, r);
 			turn_into_discard(w, t, left);
 		}
 	}
@@ -159,8 +159,7 @@ static struct verdict judge(const struct consumer_stream *t, const struct stream
 
 	if (h->chunk == STREAM_NO_CHUNK) {
 		v.cause = DISCARD_STOPPED;
-		v.limit =
-			consumer_source_switching(s, h) ? min_size(v.limit, to_page_end) : v.limit;
+		v.limit = source_view_switching(s, h) ? min_size(v.limit, to_page_end) : v.limit;
 	} else if (sh->disk_full) {
 		v.cause = DISCARD_DISK;
 	} else if (h->position >= s->layout.stride) { /* full, and rotation is not possible yet */
@@ -172,7 +171,7 @@ static struct verdict judge(const struct consumer_stream *t, const struct stream
 	} else {
 		v.store = true;
 		v.limit = min_size(v.limit, s->layout.stride - h->position);
-		if (consumer_source_switching(s, h))
+		if (source_view_switching(s, h))
 			v.limit = min_size(v.limit, to_page_end);
 	}
 	if (sh->disk_full && v.limit > to_page_end)
@@ -237,26 +236,15 @@ static void recover_pipe(struct worker *w, struct consumer_stream *t)
 	complete(w, t, left);
 }
 
-void move_recover(struct worker *w)
+void move_recover(struct consumer_stream *t)
 {
-	const struct move_half *m = move_now(w->slot);
-	struct consumer_stream *t;
-	size_t left;
+	recover_pipe(t->source->worker, t);
+}
 
-	if (m->kind == MOVE_IDLE)
-		return;
-	t = worker_find_stream(w, m->stream);
-	if (!t) { /* cannot happen while sessiond-lite keeps slots until they are done */
-		log_error("move-without-stream",
-			  "a move of stream %llu was found, the stream was not",
-			  (unsigned long long)m->stream.id);
-		left = pipe_holds(w);
-		(void)drain(w, w->null_fd, NULL, &left);
-		become_idle(w);
-		return;
-	}
-	if (m->kind == MOVE_STORE || m->kind == MOVE_DISCARD)
-		recover_pipe(w, t);
-	else
-		datagrams_recover(w, t);
+void move_abandon(struct worker *w)
+{
+	size_t left = pipe_holds(w);
+
+	(void)drain(w, w->null_fd, NULL, &left);
+	become_idle(w);
 }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ struct patient {
 	int dir;          /* descriptor of its directory */
 	const char *path; /* of the directory, below output.dir */
 	unsigned number;
-	char open_name[64];
+	char open_name[NAME_MAX + 1];
 	uint32_t cpus;
 	int fd;
 	uint64_t size;
@@ -265,8 +266,7 @@ static void announce(const struct repair *r, const struct patient *p, const char
 		c.bytes += p->record.streams[i].ledger.stored;
 		c.lost += p->record.streams[i].ledger.lost_events;
 	}
-	snprintf(c.path, sizeof(c.path), "%s/%s", path, name);
-	if (r->event)
+	if (snprintf(c.path, sizeof(c.path), "%s/%s", path, name) < (int)sizeof(c.path) && r->event)
 		r->event(r->ctx, &c);
 }
 

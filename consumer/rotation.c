@@ -21,43 +21,12 @@ static int64_t realtime_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/*
- * The entry that streams fill, or wait for; 2 if there is none. Of two open ones it is the older: a
- * kill came between the next one's opening and the rotation.
- */
-static unsigned current_chunk(const struct source_half *h)
-{
-	unsigned found = 2;
-
-	for (unsigned i = 0; i < 2; i++)
-		if (h->chunk[i].state == CHUNK_OPEN &&
-		    (found == 2 || h->chunk[i].number < h->chunk[found].number))
-			found = i;
-	return found;
-}
-
 static unsigned closing_chunk(const struct source_half *h)
 {
 	for (unsigned i = 0; i < 2; i++)
 		if (h->chunk[i].state == CHUNK_CLOSING)
 			return i;
 	return 2;
-}
-
-static bool stopped(const struct consumer_source *s)
-{
-	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
-
-	return session && atomic_load(&session->stopped);
-}
-
-bool consumer_source_switching(const struct consumer_source *s, const struct stream_half *h)
-{
-	const struct source_half *sh = source_now(s->slot);
-
-	if (h->chunk == STREAM_NO_CHUNK)
-		return !stopped(s) && current_chunk(sh) != 2;
-	return sh->chunk[h->chunk].state == CHUNK_CLOSING;
 }
 
 static bool rotates(const struct session_slot *session)
@@ -92,7 +61,7 @@ static void leave_chunk(struct consumer_stream *t, uint32_t from_number, unsigne
 {
 	struct stream_half *h;
 
-	scan_stream(t);
+	scan_stream_end(t);
 	h = stream_begin(t->slot);
 	if (from_number) {
 		const struct stream_ledger *l = &h->ledger, *b = &h->chunk_base;
@@ -149,10 +118,10 @@ void rotation_switch(struct consumer_stream *t)
 {
 	struct consumer_source *s = t->source;
 	const struct source_half *sh = source_now(s->slot);
-	unsigned to = stopped(s) ? 2 : current_chunk(sh);
+	unsigned to = source_view_stopped(s) ? 2 : source_view_current_chunk(sh);
 	uint32_t from;
 
-	if (!consumer_source_switching(s, stream_now(t->slot)))
+	if (!source_view_switching(s, stream_now(t->slot)))
 		return;
 	if (stream_now(t->slot)->state == STREAM_ENDED)
 		cut_partial(t);
@@ -257,12 +226,12 @@ static bool begin_rotation(struct consumer_source *s, unsigned present)
 static void follow_session(struct consumer_source *s)
 {
 	const struct source_half *h = source_now(s->slot);
-	unsigned present = current_chunk(h);
+	unsigned present = source_view_current_chunk(h);
 	struct consumer_stream *t;
 
 	if (present == 2)
 		return;
-	if (!stopped(s)) {
+	if (!source_view_stopped(s)) {
 		cds_list_for_each_entry (t, &s->streams, node)
 			if (stream_now(t->slot)->chunk == STREAM_NO_CHUNK)
 				rotation_switch(t);
@@ -281,7 +250,7 @@ void rotation_run(struct consumer_source *s)
 	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
 	const struct source_half *h = source_now(s->slot);
 	unsigned closing = closing_chunk(h);
-	unsigned present = current_chunk(h);
+	unsigned present = source_view_current_chunk(h);
 	enum counter why;
 
 	if (closing != 2) {
@@ -291,7 +260,7 @@ void rotation_run(struct consumer_source *s)
 	if (!session || present == 2)
 		return;
 	follow_session(s);
-	if (stopped(s) || closing_chunk(source_now(s->slot)) != 2)
+	if (source_view_stopped(s) || closing_chunk(source_now(s->slot)) != 2)
 		return;
 	why = due(s, session, &h->chunk[present]);
 	if (why == COUNTER_COUNT)
@@ -311,7 +280,7 @@ void rotation_run(struct consumer_source *s)
 
 void rotation_freeze_last(struct consumer_source *s, uint32_t why)
 {
-	unsigned present = current_chunk(source_now(s->slot));
+	unsigned present = source_view_current_chunk(source_now(s->slot));
 	struct consumer_stream *t;
 
 	if (present == 2)

@@ -43,7 +43,7 @@ static int window_map(int fd, uint64_t offset, size_t len, struct window *ret)
 static void set_mark(struct consumer_stream *t, int fd, uint64_t region, uint64_t end)
 {
 	const struct stream_half *now = stream_now(t->slot);
-	struct page_format format = consumer_source_format(source_now(t->source->slot));
+	struct page_format format = source_view_format(source_now(t->source->slot));
 	off_t at = (off_t)(region + now->loss_at);
 	uint8_t header[PAGE_HEADER_MAX];
 	struct page_header page;
@@ -71,6 +71,14 @@ static void set_mark(struct consumer_stream *t, int fd, uint64_t region, uint64_
 	h->ledger.marks++;
 	stream_commit(t->slot);
 	counters_add(t->source->worker->counters, COUNTER_pages_marked, 1);
+}
+
+/* Word size and byte order are known from the metadata, which pages may overtake. */
+static bool format_known(const struct consumer_source *s)
+{
+	const struct source_half *h = source_now(s->slot);
+
+	return h->metadata_parsed || h->metadata_bad;
 }
 
 /* The claim was wrong (too small or too large): every stream of the source is read again from its
@@ -108,7 +116,7 @@ static enum verdict resolve_doubt(struct consumer_stream *t, int fd, uint64_t re
 {
 	struct consumer_source *s = t->source;
 	const struct stream_half *h = stream_now(t->slot);
-	struct page_format format = consumer_source_format(source_now(s->slot));
+	struct page_format format = source_view_format(source_now(s->slot));
 	size_t len = (size_t)(h->position < SCAN_PROOF ? h->position : SCAN_PROOF);
 	struct window win;
 	uint32_t size;
@@ -148,11 +156,27 @@ static void add_totals(struct consumer_stream *t, const struct page_totals *sum,
 	counters_add(c, COUNTER_kernel_losses_unknown, sum->lost_intervals);
 }
 
-void scan_stream(struct consumer_stream *t)
+void scan_datagram(struct consumer_stream *t, const uint8_t *bytes, size_t len)
+{
+	struct consumer_source *s = t->source;
+	const struct source_half *h = source_now(s->slot);
+	struct page_format format = consumer_source_format(h);
+	uint32_t size = 0;
+
+	if (len % format.size == 0 || len % PAGE_SIZE_MIN || !len || h->sub_buffer_proven)
+		return;
+	if (format_known(s))
+		size = page_prove_size(bytes, len, &format);
+	if (!size || len % size) /* all that its length says */
+		size = (uint32_t)(len & -len);
+	restart_with(s, size);
+}
+
+static void scan(struct consumer_stream *t)
 {
 	struct consumer_source *s = t->source;
 	const struct stream_half *h = stream_now(t->slot);
-	struct page_format format = consumer_source_format(source_now(s->slot));
+	struct page_format format = source_view_format(source_now(s->slot));
 	uint64_t region, end;
 	int fd;
 
@@ -182,7 +206,7 @@ void scan_stream(struct consumer_stream *t)
 			if (verdict == VERDICT_AGAIN) {
 				munmap(win.base, win.size);
 				h = stream_now(t->slot);
-				format = consumer_source_format(source_now(s->slot));
+				format = source_view_format(source_now(s->slot));
 				end = h->position - h->position % format.size;
 				continue;
 			}
@@ -195,4 +219,15 @@ void scan_stream(struct consumer_stream *t)
 		if (verdict == VERDICT_WAIT || done < format.size)
 			return;
 	}
+}
+
+void scan_stream(struct consumer_stream *t)
+{
+	if (format_known(t->source))
+		scan(t);
+}
+
+void scan_stream_end(struct consumer_stream *t)
+{
+	scan(t);
 }

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 #include <urcu.h>
 
@@ -26,14 +25,6 @@ struct order_message {
 	int fd;          /* STREAM */
 	uint32_t number; /* INBOX: which; KEPT: chunk */
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- [any] ---- */
 
@@ -92,17 +83,7 @@ int64_t worker_busy_since_ms(const struct worker *w)
 
 /* ---- the worker's thread ---- */
 
-void worker_turn_begin(struct worker *w)
-{
-	atomic_store_explicit(&w->busy_since_ms, monotonic_ms(), memory_order_relaxed);
-}
-
-void worker_turn_end(struct worker *w)
-{
-	atomic_store_explicit(&w->busy_since_ms, 0, memory_order_relaxed);
-}
-
-struct consumer_stream *worker_find_stream(struct worker *w, struct state_ref ref)
+static struct consumer_stream *find_stream(struct worker *w, struct state_ref ref)
 {
 	struct stream_slot *slot = state_stream(w->st, ref);
 	struct consumer_stream *t;
@@ -111,6 +92,27 @@ struct consumer_stream *worker_find_stream(struct worker *w, struct state_ref re
 		return NULL;
 	t = w->stream_at[ref.index];
 	return t && t->ref.id == ref.id ? t : NULL;
+}
+
+/* Complete the move that an earlier relayd left in this worker's slot. */
+static void recover_move(struct worker *w)
+{
+	const struct move_half *m = move_now(w->slot);
+	struct consumer_stream *t;
+
+	if (m->kind == MOVE_IDLE)
+		return;
+	t = find_stream(w, m->stream);
+	if (!t) { /* cannot happen while sessiond-lite keeps slots until they are done */
+		log_error("move-without-stream",
+			  "a move of stream %llu was found, the stream was not",
+			  (unsigned long long)m->stream.id);
+		move_abandon(w);
+	} else if (m->kind == MOVE_STORE || m->kind == MOVE_DISCARD) {
+		move_recover(t);
+	} else {
+		datagrams_recover(t);
+	}
 }
 
 static void look_all(struct worker *w)
@@ -147,14 +149,14 @@ static void on_inbox(struct worker *w, unsigned inbox)
 
 	if (in->state != INBOX_ASSIGNED)
 		return; /* stored before a kill */
-	t = worker_find_stream(w, in->stream);
+	t = find_stream(w, in->stream);
 	if (t)
 		move_inbox(t, inbox);
 }
 
 static void on_stream(struct worker *w, const struct order_message *m)
 {
-	struct consumer_stream *t = worker_find_stream(w, m->ref);
+	struct consumer_stream *t = find_stream(w, m->ref);
 	struct consumer_source *s;
 
 	if (!t) {
@@ -293,7 +295,7 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	r = init_loop(w);
 	if (r < 0)
 		goto fail;
-	move_recover(w); /* no thread yet: this one stands in for it */
+	recover_move(w); /* no thread yet: this one stands in for it */
 	r = uv_thread_create(&w->thread, thread_main, w);
 	if (r < 0)
 		abort(); /* a start that cannot have threads: sessiond-lite tries again */
