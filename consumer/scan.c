@@ -160,7 +160,7 @@ void scan_datagram(struct consumer_stream *t, const uint8_t *bytes, size_t len)
 {
 	struct consumer_source *s = t->source;
 	const struct source_half *h = source_now(s->slot);
-	struct page_format format = consumer_source_format(h);
+	struct page_format format = source_view_format(h);
 	uint32_t size = 0;
 
 	if (len % format.size == 0 || len % PAGE_SIZE_MIN || !len || h->sub_buffer_proven)
