@@ -95,9 +95,9 @@ def is_listening(port):
 
 def stop_process(process, seconds=15):
     """End a process we started; its resource use, its reaped children's included."""
+    process.send_signal(signal.SIGTERM)  # looks first whether it has ended already
     if process.returncode is not None:
         return None
-    process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + seconds
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)

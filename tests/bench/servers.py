@@ -55,7 +55,7 @@ class Relay:
         self.folder = folder
         self.output = os.path.join(work, "relay-output")
         self.run_dir = os.path.join(work, "relay-run")
-        self.log = open(os.path.join(work, "relay.log"), "w+")
+        self.log = open(os.path.join(work, "relay.log"), "w")
         os.mkdir(self.output)
         os.mkdir(self.run_dir)
         self.port = free_port()
@@ -77,16 +77,22 @@ class Relay:
 
     def _is_ready(self):
         if self.process.poll() is not None:
-            self.log.seek(0)
-            raise Failed(f"sessiond-lite ended: {self.log.read().strip()[-2000:]}")
+            raise Failed("sessiond-lite ended: " + "".join(self.last_words()))
         return any(l.startswith("ready") for l in self.process.stdout.readlines() or ())
 
     def pids(self):
         return tree_of(self.process.pid)
 
     def check_alive(self):
+        if self.process.poll() is not None:
+            raise Failed(f"sessiond-lite has ended with {self.process.returncode}")
         if self.pids() != self.first_pids:
-            raise Failed("relayd was restarted meanwhile; see its log")
+            raise Failed("relayd was restarted meanwhile")
+
+    def last_words(self):
+        self.log.flush()
+        with open(self.log.name, errors="replace") as f:
+            return f.readlines()[-40:]
 
     def seconds(self):
         return sum(process_seconds(pid) for pid in self.pids())
