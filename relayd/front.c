@@ -108,7 +108,7 @@ static const struct worker_events worker_events = {
 
 static void event_hold(void *ctx, uint64_t key, const char *path, int fd)
 {
-	struct event_message m = {.event = EVENT_HOLD, .key = key, .fd = fd};
+	struct event_message m = {.event = EVENT_HOLD, .key = key, .fd = dup(fd)};
 
 	strncpy(m.text, path, sizeof(m.text) - 1);
 	post(ctx, &m);
@@ -208,6 +208,8 @@ static void on_event(struct mpsc_node *node, void *arg)
 	case EVENT_HOLD:
 		out.type = LINK_HOLD;
 		link_send(r, &out, m->fd);
+		if (m->fd >= 0)
+			close(m->fd);
 		break;
 	case EVENT_RELEASE:
 		out.type = LINK_RELEASE;

@@ -35,7 +35,8 @@ static void take_descriptors(struct relay *r, const struct link_message *m, cons
 				struct source_slot *s = state_source(&r->st, stream->source);
 				uint32_t w = s ? atomic_load(&s->worker) : 0;
 
-				counters_add(r->counters, COUNTER_connections_stream, 1);
+				if (r->synced) /* before: an earlier relayd counted it */
+					counters_add(r->counters, COUNTER_connections_stream, 1);
 				if (w)
 					worker_stream(r->workers[w - 1], ref, fds[i]);
 				else

@@ -138,7 +138,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		;
 }
 
-int link_start(struct relay *r, int fd, link_receive receive, link_lost on_lost)
+int link_start(struct relay *r, int fd, link_receive on_message, link_lost on_lost)
 {
 	struct link *l = calloc(1, sizeof(*l));
 	int err;
@@ -146,7 +146,7 @@ int link_start(struct relay *r, int fd, link_receive receive, link_lost on_lost)
 	if (!l)
 		return -ENOMEM;
 	l->relay = r;
-	l->receive = receive;
+	l->receive = on_message;
 	l->lost = on_lost;
 	l->fd = fd;
 	CDS_INIT_LIST_HEAD(&l->queue);

@@ -11,6 +11,7 @@
 #ifndef TRACERELAY_RELAYD_RELAY_H
 #define TRACERELAY_RELAYD_RELAY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <urcu/list.h>
@@ -56,9 +57,10 @@ struct relay {
 	struct mpsc events; /* [any] from workers and the compactor */
 	uv_async_t events_wake;
 
-	bool synced;   /* everything that was alive at the start has been passed */
-	bool stopping; /* shutdown, or sessiond-lite is gone */
-	bool orphaned; /* sessiond-lite is gone */
+	_Atomic bool
+		synced; /* everything that was alive at the start has been passed; [any] reads */
+	bool stopping;  /* shutdown, or sessiond-lite is gone */
+	bool orphaned;  /* sessiond-lite is gone */
 };
 
 /* ---- front.c: start, stop, the events of other threads ---- */
@@ -120,7 +122,7 @@ typedef void (*link_receive)(struct relay *r, const struct link_message *m, cons
 /* The other end is gone (r->orphaned is set). */
 typedef void (*link_lost)(struct relay *r);
 
-int link_start(struct relay *r, int fd, link_receive receive, link_lost on_lost); /* owns fd */
+int link_start(struct relay *r, int fd, link_receive on_message, link_lost on_lost); /* owns fd */
 /* Queue a message, in order; fd (or -1) is duplicated. */
 void link_send(struct relay *r, const struct link_message *m, int fd);
 /* Send what is queued, waiting if need be; at the end. */

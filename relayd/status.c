@@ -93,7 +93,7 @@ static struct edition *make_edition(struct status_server *s)
 				   .busy_since_ms = s->busy_since_ms,
 				   .leases = stream_table_count(r->streams),
 				   .pid = getpid(),
-				   .synced = CMM_LOAD_SHARED(r->synced),
+				   .synced = r->synced,
 				   .now_ns = clock_ns(CLOCK_REALTIME),
 				   .started_ns = s->started_ns,
 				   .now_ms = monotonic_ms(),
