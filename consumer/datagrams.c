@@ -150,9 +150,12 @@ static void become_idle(struct worker *w)
 static void collect(struct worker *w, struct consumer_stream *t, struct batch *ret)
 {
 	struct move_half *m = &w->slot->half[atomic_load(&w->slot->count) & 1];
-	struct page_format format = source_view_format(source_now(t->source->slot));
+	struct page_format format;
 
 	*ret = (struct batch){.drops = stream_now(t->slot)->drop_counter};
+	for (unsigned i = 0; i < STATE_BATCH; i++)
+		scan_datagram(t, w->slot->buffer[i], m->datagram[i].msg_len);
+	format = source_view_format(source_now(t->source->slot));
 	for (unsigned i = 0; i < STATE_BATCH; i++) {
 		uint64_t drops = ret->drops;
 
@@ -234,9 +237,11 @@ static void complete_inbox(struct worker *w, struct consumer_stream *t)
 	const struct inbox_half *in = inbox_now(slot);
 
 	if (in->state == INBOX_ASSIGNED && in->stream.id == t->ref.id) {
-		struct page_format format = source_view_format(source_now(t->source->slot));
 		struct batch b = {.drops = stream_now(t->slot)->drop_counter};
+		struct page_format format;
 
+		scan_datagram(t, slot->buffer, in->datagram.msg_len);
+		format = source_view_format(source_now(t->source->slot));
 		add_datagram(&b, &format, slot->buffer, in->datagram.msg_len, false);
 		complete(w, t, &b);
 		free_inbox(w, m->inbox);
