@@ -48,7 +48,7 @@ void catalog_stop(struct catalog *c);
 void catalog_free(struct catalog *c); /* NULL is a no-op. After the loop's last run */
 
 /* A LINK_CHUNK; may be repeated, the key is (source_number, number). */
-void catalog_chunk(struct catalog *c, const struct link_message *chunk);
+void catalog_chunk(struct catalog *c, const struct link_message *m);
 
 /* A LINK_COMPACTED: error 0, -EOPNOTSUPP (it stays sparse), else it is tried again later. */
 void catalog_compacted(struct catalog *c, const char *path, int error);

@@ -163,7 +163,7 @@ int chunk_rows_each_total(sqlite3 *db,
 {
 	struct chunk_total total;
 	sqlite3_stmt *s;
-	int code;
+	int code = SQLITE_DONE;
 	int r = database_prepare(db, &s, "SELECT session, chunks, bytes, lost, pending FROM total",
 				 "");
 

@@ -43,7 +43,6 @@ static int pipes[2], output, conns[CPUS], peers[CPUS];
 static char dir[] = "/tmp/tracerelay-kills-XXXXXX";
 static uint64_t pages_each;
 static unsigned rotate_kib, seed;
-static const struct page_format format = {.size = PAGE, .commit_size = 8};
 
 static void die(const char *what)
 {

@@ -15,7 +15,7 @@
 
 #include <criterion/criterion.h>
 
-#include "registry_rig.h"
+#include "tests/unit/registry_rig.h"
 #include "sessiond-lite/unix_listener.h"
 
 static struct rig rig;

@@ -15,7 +15,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 
-#include "registry_rig.h"
+#include "tests/unit/registry_rig.h"
 
 /* A job that inserts a number, or fails. */
 struct piece {

@@ -7,7 +7,7 @@
 
 #include <criterion/criterion.h>
 
-#include "sessiond_rig.h"
+#include "tests/unit/sessiond_rig.h"
 
 static struct addr any(const char *text)
 {

@@ -141,15 +141,21 @@ Test(option_docs, help_names_each_option)
 		const struct option_row *row = &option_rows[i];
 		char line[256];
 		const char *at;
+		bool unused;
 
 		snprintf(line, sizeof(line), "\n  %s%s%s\n      ", row->name,
 			 row->preset ? " = " : "", row->preset ? row->preset : "");
 		at = strstr(text, line);
 		cr_assert_not_null(at, "%s", line);
-		at += strlen(line);
-		cr_assert_eq(strncmp(at, "Not used yet. ", 14) == 0, !row->served, "%s", row->name);
+		unused = strncmp(at + strlen(line), "Not used yet. ", 14) == 0;
+		cr_assert_eq(unused, !row->served, "%s", row->name);
 	}
-	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
-		cr_assert_leq(strcspn(line, "\n"), 80, "%.90s", line);
+	for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
+		size_t len = strcspn(line, "\n");
+
+		/* The installed file's path is as long as the prefix makes it. */
+		if (!memmem(line, len, "tracerelay.conf", 15))
+			cr_assert_leq(len, 80, "%.90s", line);
+	}
 	free(text);
 }

@@ -11,7 +11,7 @@
 
 #include <criterion/criterion.h>
 
-#include "registry_rig.h"
+#include "tests/unit/registry_rig.h"
 
 static struct rig rig;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* registry_rig.c - the parts around a registry and a catalog. */
-#include "registry_rig.h"
+#include "tests/unit/registry_rig.h"
 
 #include <dirent.h>
 #include <errno.h>

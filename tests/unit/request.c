@@ -8,7 +8,7 @@
 
 #include <criterion/criterion.h>
 
-#include "sessiond_rig.h"
+#include "tests/unit/sessiond_rig.h"
 
 /* In place of the supervisor and the catalog. */
 static struct {

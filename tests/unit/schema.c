@@ -7,7 +7,7 @@
 
 #include <criterion/criterion.h>
 
-#include "registry_rig.h"
+#include "tests/unit/registry_rig.h"
 
 Test(schema, made_once)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sessiond_rig.c - the modules, a fake registry, and blocking peers. */
-#include "sessiond_rig.h"
+#include "tests/unit/sessiond_rig.h"
 
 #include <dirent.h>
 #include <errno.h>

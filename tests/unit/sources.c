@@ -12,7 +12,7 @@
 
 #include <criterion/criterion.h>
 
-#include "sessiond_rig.h"
+#include "tests/unit/sessiond_rig.h"
 
 static uint64_t closed(struct rig *rig, enum close_reason reason)
 {
