@@ -11,13 +11,15 @@
 
 static char *printed(void (*print)(FILE *out))
 {
-	char *text = NULL;
+	char *text = NULL, *copy;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
 	print(out);
 	fclose(out);
-	return text;
+	copy = strdup(text); /* gcc takes the stream's own for a pointer to a local */
+	free(text);
+	return copy;
 }
 
 static char *checked_in(const char *name)
