@@ -52,8 +52,10 @@ static void on_leased(struct relay *r, const struct link_message *m)
 	struct conn *c = slot ? r->conn_at[m->ref.index] : NULL;
 	struct source_slot *s;
 
-	if (!c)
+	if (!c) {
+		source_front_unclaimed(r, m->ref);
 		return;
+	}
 	if (m->error < 0) {
 		conn_lease_refused(c, m->error);
 	} else {

@@ -78,6 +78,8 @@ struct source_slot *source_front_of(struct relay *r, const struct conversation_s
 /* A source that was leased just now, or inherited: give it a worker, its streams to the table.
  * Once only: repeating is harmless. */
 void source_front_adopt(struct relay *r, struct source_slot *s);
+/* A lease has come whose client is gone already: its source, if there is one, ends. */
+void source_front_unclaimed(struct relay *r, struct state_ref conversation);
 /* Its control connection has ended. */
 void source_front_control_ended(struct relay *r, struct source_slot *s, bool orderly,
 				enum close_reason reason);

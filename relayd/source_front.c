@@ -110,6 +110,21 @@ void source_front_control_ended(struct relay *r, struct source_slot *s, bool ord
 	source_front_look(r, s);
 }
 
+void source_front_unclaimed(struct relay *r, struct state_ref conversation)
+{
+	uint32_t high = atomic_load(&r->st.header->high_source);
+
+	for (uint32_t i = 0; i < high; i++) {
+		struct source_slot *s = &r->st.source[i];
+
+		if (!atomic_load(&s->id) || s->conversation.id != conversation.id)
+			continue;
+		source_front_adopt(r, s);
+		source_front_control_ended(r, s, false, CLOSE_eof_in_handshake);
+		return;
+	}
+}
+
 void source_front_drained(struct relay *r, struct state_ref ref)
 {
 	struct source_slot *s = state_source(&r->st, ref);
@@ -133,7 +148,9 @@ void source_front_resume(struct relay *r)
 
 		if (!atomic_load(&s->id) || atomic_load(&s->done))
 			continue;
-		if (f->control_ended && !f->drained)
+		if (!f->control_ended && !conn_of_source(r, s)) /* it ended before its lease came */
+			source_front_control_ended(r, s, false, CLOSE_eof_in_handshake);
+		else if (f->control_ended && !f->drained)
 			ask_drain(r, s);
 		else
 			source_front_look(r, s);
