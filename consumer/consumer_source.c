@@ -426,11 +426,27 @@ void consumer_source_run(struct consumer_source *s)
 	run(s, false);
 }
 
+/* Streams that go on although the control connection is gone, and not in order. */
+static void count_orphan(struct consumer_source *s)
+{
+	struct source_front_half f;
+	struct consumer_stream *t;
+
+	source_front_read(&s->slot->front, &f);
+	if (s->orphan || !f.control_ended || f.closed_in_order ||
+	    s->slot->transport != TRANSPORT_TCP)
+		return;
+	cds_list_for_each_entry (t, &s->streams, node)
+		s->orphan = s->orphan || t->fd >= 0;
+	counters_add(s->worker->counters, COUNTER_sources_orphaned, s->orphan);
+}
+
 void consumer_source_tick(struct consumer_source *s)
 {
 	struct consumer_stream *t;
 
 	disk_trouble_retry(s);
+	count_orphan(s);
 	if (!source_now(s->slot)->disk_full)
 		s->disk_logged = false;
 	cds_list_for_each_entry (t, &s->streams, node)

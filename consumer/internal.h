@@ -54,6 +54,7 @@ struct consumer_source {
 	bool asked;           /* for its session, since the last tick */
 	bool announced;       /* the chunk that an earlier relayd renamed */
 	bool listed;          /* in worker->sources */
+	bool orphan;          /* was counted as one */
 	bool disk_logged;     /* a full disk was logged in this episode */
 	uint64_t chunk_bytes; /* stored in the chunk being filled */
 	unsigned doubts;      /* pages that the claimed sub-buffer size did not explain */
