@@ -154,6 +154,7 @@ void session_answer(struct session *s, const struct refusal *why)
 
 static void on_done(void *context, int error, const char *cause)
 {
+	static struct log_limit limit = LOG_LIMIT_USUAL;
 	struct session *s = context;
 	const char *path = database_path(s->registry->config.database);
 	struct refusal why;
@@ -170,7 +171,8 @@ static void on_done(void *context, int error, const char *cause)
 	}
 	refusal_set(&why, error, "database", "nothing was changed, since %s cannot be written: %s",
 		    path, cause);
-	log_error("database-failed", "session \"%s\": %s", s->row.spec->name, why.sentence);
+	log_limited(&limit, LOG_LEVEL_ERROR, NULL, "database-failed", "session \"%s\": %s",
+		    s->row.spec->name, why.sentence);
 	if (s->failed)
 		s->failed(s, &why);
 	else

@@ -254,6 +254,11 @@ Test(chunk_rows, verdicts)
 	cr_assert_eq(rig_number(&rig, "SELECT compact FROM chunk WHERE number = 1"),
 		     CHUNK_COMPACT_DONE);
 	cr_assert_eq(pending(0, 4).order[0].number, 4);
+	/* of one that keep-chunks removed meanwhile */
+	add(9, 1, true);
+	delete_at(9, 1, 10);
+	verdict(9, 1, CHUNK_COMPACT_DONE, 0);
+	expect_total(3, 1);
 }
 
 Test(chunk_rows, tries_wait_longer_each_time)

@@ -326,16 +326,22 @@ Test(control, freed_while_clients_wait)
 	struct method_subjects subjects = {.loop = &rig.loop};
 	struct stat sb;
 	int fd = dial(), idle = dial(), listening;
+	uint32_t source;
 
 	say(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.create\","
 		"\"params\":{\"name\":\"web\"}}\n");
-	uv_run(&rig.loop, UV_RUN_NOWAIT);
-	uv_run(&rig.loop, UV_RUN_NOWAIT);
+	expect_id(fd, 1);
+	source = rig_source(&rig, 1);
+	say(fd, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"session.destroy\","
+		"\"params\":{\"name\":\"web\"}}\n");
+	rig_turn(&rig);
+	rig_turn(&rig);
 	control_free(control);
 	cr_assert_eq(fstatat(rig.dir_fd, "control.sock", &sb, 0), -1, "the file is gone");
-	rig_turn(&rig);
 	cr_assert_str_empty(hear(idle));
-	hear(fd);
+	cr_assert_str_empty(hear(fd));
+	rig_source_gone(&rig, source); /* now there would be an answer */
+	rig_turn(&rig);
 	close(fd);
 	close(idle);
 	cr_assert_eq(unix_listener_open(rig.dir, "control.sock", 0600, &listening), 0);

@@ -462,6 +462,25 @@ Test(registry, destroy_waits_for_its_sources)
 	cr_assert_eq(rig_number(&rig, "SELECT count(*) FROM session WHERE name = 'web'"), 0);
 }
 
+/* A lease that was granted in the same moment. */
+Test(registry, destroy_waits_for_a_late_source_too)
+{
+	uint32_t slot, early, late;
+
+	CREATED("{\"name\":\"web\"}");
+	slot = find("web").slot;
+	early = rig_source(&rig, slot);
+	begin_destroy("web", false);
+	rig_turn(&rig);
+	late = rig_source(&rig, slot);
+	rig_source_gone(&rig, early);
+	rig_turn(&rig);
+	cr_assert(exists("web"));
+	rig_source_gone(&rig, late);
+	rig_turn(&rig);
+	cr_assert_not(exists("web"));
+}
+
 Test(registry, destroy_answers_when_it_is_done)
 {
 	struct answer *a;

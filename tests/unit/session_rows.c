@@ -135,7 +135,7 @@ Test(session_rows, marks)
 
 Test(session_rows, names_are_unique_and_ids_grow)
 {
-	struct session_spec *a = spec_of("{\"name\":\"a\"}"), *b = spec_of("{\"name\":\"b\"}");
+	struct session_spec *a = spec_of("{\"name\":\"z\"}"), *b = spec_of("{\"name\":\"b\"}");
 	struct rig rig;
 	int64_t first;
 
@@ -150,7 +150,7 @@ Test(session_rows, names_are_unique_and_ids_grow)
 	cr_assert_eq(run(&rig, insert, b), 0);
 	cr_assert_eq(run(&rig, load, NULL), 0);
 	cr_assert_eq(n_rows, 2);
-	cr_assert_str_eq(rows[0].spec->name, "a");
+	cr_assert_str_eq(rows[0].spec->name, "z");
 	cr_assert_str_eq(rows[1].spec->name, "b");
 	forget_rows();
 	session_spec_free(a);
