@@ -138,10 +138,11 @@ static void expect_total(uint64_t chunks, uint64_t waiting)
 	cr_assert_eq(t.lost, 3 * chunks);
 	cr_assert_eq(t.pending, waiting, "%d", (int)t.pending);
 	/* and the truth, counted */
-	cr_assert_eq(rig_number(&rig, "SELECT count(*) FROM chunk WHERE deleted = 0"), chunks);
+	cr_assert_eq(rig_number(&rig, "SELECT count(*) FROM chunk WHERE deleted = 0"),
+		     (int64_t)chunks);
 	cr_assert_eq(rig_number(&rig, "SELECT count(*) FROM chunk WHERE deleted = 0 AND "
 				      "compact = 1"),
-		     waiting);
+		     (int64_t)waiting);
 }
 
 /* ---- keeping ---- */
