@@ -102,7 +102,7 @@ static bool is_leap(int year)
  * UTC, as 2026-01-02T03:04:05.678Z. Not by gmtime_r() and strftime(): they take a lock of the C
  * library's, which another thread may hold at the moment of a fork(), and a child logs too.
  */
-static void time_to_text(int64_t time_ms, char buf[48])
+static void time_to_text(int64_t time_ms, char buf[64])
 {
 	static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	int64_t days = time_ms / 86400000;
@@ -123,7 +123,7 @@ static void time_to_text(int64_t time_ms, char buf[48])
 			break;
 		days -= of_month;
 	}
-	snprintf(buf, 48, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ", year, month + 1, (int)days + 1,
+	snprintf(buf, 64, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ", year, month + 1, (int)days + 1,
 		 ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, ms % 1000);
 }
 
@@ -131,7 +131,7 @@ size_t log_record_to_text(const struct log_record *r, bool journal, const char *
 			  char buf[LOG_TEXT_MAX])
 {
 	char about[sizeof(r->peer) + sizeof(r->reason) + 64];
-	char head[128], date[48];
+	char head[160], date[64];
 	int len;
 
 	about_to_text(r, about, sizeof(about));
