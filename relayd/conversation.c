@@ -154,6 +154,8 @@ enum close_reason conversation_refusal(int error)
 		return CLOSE_no_slot;
 	case -ECANCELED:
 		return CLOSE_session_destroyed;
+	case -EIO:
+		return CLOSE_disk;
 	case -EPERM:
 		return CLOSE_session_stopped;
 	case -ESHUTDOWN:

@@ -155,7 +155,7 @@ void conversation_trace_cmd(const struct conversation_slot *c, struct trace_cmd 
  *   -EADDRNOTAVAIL ports_exhausted   -EUSERS sources_limit   -EDQUOT streams_limit
  *   -EMFILE, -ENFILE no_descriptors  -ENOMEM no_memory       -ENOSPC, -ENOBUFS no_slot
  *   -ECANCELED session_destroyed     -EPERM session_stopped  -ESHUTDOWN shutdown
- *   anything else internal
+ *   -EIO disk (catalog.db)           anything else internal
  */
 enum close_reason conversation_refusal(int error);
 

@@ -76,7 +76,7 @@ void registry_free(struct registry *r); /* NULL is a no-op. After the loop's las
 int registry_match(struct registry *r, const struct match_subject *subject);
 
 /* A number that no source under this output.dir had or will have. 0; -EAGAIN: not just now,
- * numbers_ready follows; -EIO and others: the database fails, no source can begin. */
+ * numbers_ready follows; -EIO: the database fails, no source can begin. */
 int registry_next_source_number(struct registry *r, uint64_t *ret);
 
 /* The last word on a source: its slot has been freed. A session that ends waits for its sources.

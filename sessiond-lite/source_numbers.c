@@ -52,7 +52,7 @@ static void on_reserved(void *context, int error, const char *cause)
 
 	n->reserving = false;
 	n->awaited = false;
-	n->error = error;
+	n->error = error < 0 ? -EIO : 0;
 	n->failed_ms = 0;
 	if (error == 0)
 		n->spare = n->reserved;

@@ -27,8 +27,8 @@ int source_numbers_create(struct database *database, void (*ready)(void *context
 void source_numbers_free(struct source_numbers *n); /* NULL is a no-op */
 
 /*
- * 0; -EAGAIN: not just now, ready() follows; -EIO and other errors of database.h: no more can be
- * reserved (tried again a second later at the earliest, when somebody asks).
+ * 0; -EAGAIN: not just now, ready() follows; -EIO: no more can be reserved, for whatever reason
+ * (the log has it; tried again a second later at the earliest, when somebody asks).
  * @now_ms  CLOCK_MONOTONIC
  */
 int source_numbers_take(struct source_numbers *n, int64_t now_ms, uint64_t *ret);

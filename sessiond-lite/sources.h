@@ -10,7 +10,7 @@
  * Errors of LEASED: -EUSERS limits.sources; -EDQUOT limits.streams-per-peer; -EADDRNOTAVAIL no port
  *         left for this peer; -ENOSPC no slot; -EMFILE no descriptors; -ENOMEM; -ECANCELED the
  *         session that owns the listening port is gone; -ESTALE the source has ended; -EINVAL;
- *         -EIO and others: the database fails, so there is no number for the source.
+ *         -EIO: the database fails, so there is no number for the source.
  * Source: design.md section 4, common/link.h. Test: tests/unit/sources.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_SOURCES_H

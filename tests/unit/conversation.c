@@ -306,9 +306,10 @@ Test(conversation, refusals_have_reasons)
 		{-ENOSPC, CLOSE_no_slot},
 		{-ENOBUFS, CLOSE_no_slot},
 		{-ECANCELED, CLOSE_session_destroyed},
+		{-EIO, CLOSE_disk},
 		{-EPERM, CLOSE_session_stopped},
 		{-ESHUTDOWN, CLOSE_shutdown},
-		{-EIO, CLOSE_internal},
+		{-EPROTO, CLOSE_internal},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
