@@ -100,7 +100,7 @@ class Client:
     def __init__(self, address, cpus=2, page=4096, tcp=True, source=None, hook=None):
         self.address, self.cpus, self.page, self.tcp, self.source = address, cpus, page, tcp, source
         self.hook = hook or (lambda step: None)
-        self.sock = None
+        self.sock = self.sock_port = None
         self.ports = []
         self.streams = []
 
@@ -109,6 +109,7 @@ class Client:
     def connect(self):
         self.hook("connect")
         self.sock = connect(self.address, self.source)
+        self.sock_port = self.sock.getsockname()[1]
 
     def greeting(self):
         self.hook("greeting")
@@ -229,6 +230,10 @@ class Client:
     def record(self, metadata, kernel):
         """A whole recording of what the kernel has made so far."""
         self.handshake()
+        self.record_rest(metadata, kernel)
+
+    def record_rest(self, metadata, kernel):
+        """What follows a handshake."""
         self.send_metadata(metadata)
         self.open_streams()
         for stream in self.streams:

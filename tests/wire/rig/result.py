@@ -168,3 +168,24 @@ class Result:
         if self.record["trace_dat"]["page_size"] != kernel.page and any(pages_of.values()):
             raise Failed(f"{self.json_path}: page size {self.record['trace_dat']['page_size']}, not {kernel.page}")
         check_report(self.path, sorted_lines(page for made in pages_of.values() for page in made))
+
+
+def chunks_must_hold(results, kernel, complete=True):
+    """The chunks of one source, in order, hold every page once; each is a whole trace.dat of its own."""
+    at = {cpu.number: 0 for cpu in kernel.cpus}
+    for n, result in enumerate(results):
+        held, _ = read_regions(result.path)
+        pages_of = {}
+        for cpu in kernel.cpus:
+            count = len(held.get(cpu.number, b"")) // kernel.page
+            pages_of[cpu.number] = cpu.pages[at[cpu.number] : at[cpu.number] + count]
+            at[cpu.number] += count
+        result.must_hold(kernel, complete or n + 1 < len(results), pages_of=pages_of)
+    for cpu in kernel.cpus:
+        if at[cpu.number] != len(cpu.pages):
+            raise Failed(f"cpu {cpu.number}: {at[cpu.number]} of {len(cpu.pages)} pages are in the chunks")
+    if len({result.source for result in results}) != 1:
+        raise Failed("chunks of several sources")
+    numbers = [result.chunk for result in results]
+    if numbers != sorted(set(numbers)):
+        raise Failed(f"chunk numbers {numbers}")
