@@ -232,7 +232,7 @@ void rig_page(uint8_t *page, unsigned cpu, uint64_t n)
 	struct page_format format = {.size = RIG_PAGE, .commit_size = 8};
 
 	sample_page(page, &format, 1000 + n * 10, RIG_PAGE - 16);
-	wire_set_u64_as(page + RIG_PAGE - 8, n * RIG_CPUS + cpu, false);
+	wire_set_u32_as(page + 20, (uint32_t)(n * RIG_CPUS + cpu), false); /* in an event's data */
 }
 
 void rig_send_pages(struct rig *r, unsigned cpu, uint64_t n, unsigned count)
