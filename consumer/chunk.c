@@ -411,12 +411,17 @@ static void close_file(struct consumer_source *s, unsigned which)
 /* A chunk in which nothing arrived, behind others: as if it had never been. */
 static void forget(struct consumer_source *s, unsigned which)
 {
+	struct source_half *h;
 	char path[PATH_BYTES];
 
 	open_path(source_now(s->slot), which, path);
 	close_file(s, which);
 	(void)unlinkat(s->worker->config.output_fd, path, 0);
-	set_state(s, which, CHUNK_NONE);
+	h = source_begin(s->slot);
+	if (h->chunk[which].number + 1 == h->next_chunk)
+		h->next_chunk--;
+	h->chunk[which].state = CHUNK_NONE;
+	source_commit(s->slot);
 }
 
 void chunk_forget_next(struct consumer_source *s, unsigned present)
