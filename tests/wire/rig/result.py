@@ -144,6 +144,38 @@ class Result:
             if stored != len(got):
                 raise Failed(f"{self.json_path}: cpu {cpu} stored {stored}, the file holds {len(got)}")
 
+    def must_hold_part(self, kernel):
+        """Pages may be missing, but not silently: what is stored is what was sent, in order, the first page behind a gap
+        says that events were lost, and so does the report. How many gaps there are, by CPU; one at the end included."""
+        self.must_add_up()
+        held, _ = read_regions(self.path)
+        gaps, lines = {}, []
+        for cpu in kernel.cpus:
+            data = held.get(cpu.number, b"")
+            at = gaps[cpu.number] = 0
+            for n in range(0, len(data), kernel.page):
+                page = data[n : n + kernel.page]
+                from_here = at
+                while at < len(cpu.pages) and page not in (cpu.pages[at].bytes, kernel.marked(cpu.pages[at].bytes)):
+                    at += 1
+                if at == len(cpu.pages):
+                    raise Failed(f"{self.path}: cpu {cpu.number}: page {n // kernel.page} was not sent, or not then")
+                if at > from_here:
+                    gaps[cpu.number] += 1
+                    if page != kernel.marked(cpu.pages[at].bytes):
+                        raise Failed(f"{self.path}: cpu {cpu.number}: page {n // kernel.page} follows a silent gap")
+                elif page != cpu.pages[at].bytes:
+                    raise Failed(f"{self.path}: cpu {cpu.number}: page {n // kernel.page} is marked, and follows no gap")
+                lines += cpu.pages[at].lines(mark=at > from_here)
+                at += 1
+            gaps[cpu.number] += at < len(cpu.pages)
+            stream = self.stream(cpu.number)
+            if (stream["stored"] if stream else 0) != len(data):
+                raise Failed(f"{self.json_path}: cpu {cpu.number} stored {stream['stored']}, the file holds {len(data)}")
+        lines.sort(key=lambda line: (line.time, isinstance(line, Event)))
+        check_report(self.path, lines)
+        return gaps
+
     def must_hold(self, kernel, complete=True, why=None, pages_of=None):
         """All that a kernel made (or, if given, CPU -> list of Pages) is there: bytes, events, losses, record, ledger."""
         pages_of = pages_of if pages_of is not None else {cpu.number: cpu.pages for cpu in kernel.cpus}

@@ -74,6 +74,12 @@ class Kernel:
         self.now += self.step if by is None else by
         return self.now
 
+    def marked(self, page):
+        """The bytes of a page with the bit that says: events were lost in front."""
+        at = self.head - 4 if self.big else 8
+        word = struct.unpack_from(self.order + "I", page, at)[0] | LOST
+        return page[:at] + struct.pack(self.order + "I", word) + page[at + 4 :]
+
     def lines(self):
         """What a report prints of all that was made, in its order."""
         return sorted_lines(page for cpu in self.cpus for page in cpu.pages)
