@@ -1,37 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * mpsc.c - a queue for one consumer on liburcu's wfcqueue. Contract: mpsc.h.
- *
- * liburcu is called, not inlined (no URCU_INLINE_SMALL_FUNCTIONS, no _LGPL_SOURCE). Its atomic
- * operations are invisible to ThreadSanitizer then, so the two points at which a message changes
- * hands are told to it here.
- */
+/* mpsc.c - a queue for one consumer on liburcu's wfcqueue. Contract: mpsc.h. */
 #include "common/mpsc.h"
 
 #include <assert.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
-#ifdef UNDER_TSAN
-#include <sanitizer/tsan_interface.h>
-#define HAND_OVER(node) __tsan_release(node)
-#define TAKE_OVER(node) __tsan_acquire(node)
-#else
-#define HAND_OVER(node) ((void)(node))
-#define TAKE_OVER(node) ((void)(node))
-#endif
+#include "common/tsan.h"
 
 static struct mpsc_node *taken(struct cds_wfcq_node *link)
 {
 	if (!link)
 		return NULL;
-	TAKE_OVER(link);
+	TSAN_ACQUIRE(link);
 	return caa_container_of(link, struct mpsc_node, link);
 }
 
@@ -49,7 +28,7 @@ void mpsc_fini(struct mpsc *q)
 bool mpsc_push(struct mpsc *q, struct mpsc_node *node)
 {
 	cds_wfcq_node_init(&node->link);
-	HAND_OVER(&node->link);
+	TSAN_RELEASE(&node->link);
 	return !cds_wfcq_enqueue(&q->head, &q->tail, &node->link);
 }
 

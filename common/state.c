@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/tsan.h"
+
 static size_t page_up(size_t n)
 {
 	return (n + STATE_PAGE - 1) & ~(size_t)(STATE_PAGE - 1);
@@ -131,12 +133,22 @@ void state_release(const struct state *st, const void *at, size_t len)
 				(off_t)(end - from));
 }
 
+void *state_begin(const _Atomic uint32_t *count, void *half0, void *half1, size_t size)
+{
+	uint32_t c = atomic_load_explicit(count, memory_order_relaxed);
+	void *idle = c & 1 ? half0 : half1;
+
+	/* The flip that made it idle is seen before it changes: by readers, and after a SIGKILL. */
+	atomic_thread_fence(memory_order_release);
+	memcpy(idle, c & 1 ? half1 : half0, size);
+	return idle;
+}
+
 /*
  * The copy may meet a writer in the other half: two commits since the count was read make the copy
- * worthless, and the second look at the count sees that. To a race detector the copy is a race.
+ * worthless, and the second look at the count sees that.
  */
-__attribute__((no_sanitize("thread"))) static void copy_racy(void *to, const void *from,
-							     size_t size)
+TSAN_READS_RACILY static void copy_racy(void *to, const void *from, size_t size)
 {
 	uint64_t *t = to;
 	const volatile uint64_t *f = from;

@@ -77,10 +77,7 @@ const char *protocol_name(enum protocol p);
 	}                                                                                   \
 	static inline half_type *name##_begin(slot_type *s)                                 \
 	{                                                                                   \
-		uint32_t c = atomic_load_explicit(&s->count, memory_order_relaxed);         \
-                                                                                            \
-		memcpy(&s->half[(c + 1) & 1], &s->half[c & 1], sizeof(half_type));          \
-		return &s->half[(c + 1) & 1];                                               \
+		return state_begin(&s->count, &s->half[0], &s->half[1], sizeof(half_type)); \
 	}                                                                                   \
 	static inline void name##_commit(slot_type *s)                                      \
 	{                                                                                   \
@@ -93,9 +90,11 @@ const char *protocol_name(enum protocol p);
 		state_read(&s->count, &s->half[0], &s->half[1], ret, sizeof(half_type));    \
 	}
 
+/* Make the idle half a copy of the live one, and return it. The writer only. */
+void *state_begin(const _Atomic uint32_t *count, void *half0, void *half1, size_t size);
+
 /* Copy the live half, again until no commit came between. Any thread; never waits for a writer
- * that is between begin and commit. */
-/* size is a multiple of 8. */
+ * that is between begin and commit. size is a multiple of 8. */
 void state_read(const _Atomic uint32_t *count, const void *half0, const void *half1, void *ret,
 		size_t size);
 

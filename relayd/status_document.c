@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/counters.h"
+#include "common/tsan.h"
 #include "relayd/conversation.h"
 #include "relayd/status_json.h"
 
@@ -96,6 +97,59 @@ static const char *session_name(const struct session_slot *session)
 	return session ? session->name : NULL;
 }
 
+/* ---- slots, which sessiond-lite may free and give to another at any moment ---- */
+
+/* Constant while the slot has its id. */
+struct stream_facts {
+	uint64_t source; /* id */
+	uint32_t next, cpu;
+	uint16_t port;
+};
+
+struct source_facts {
+	uint64_t number, conversation; /* id */
+	int64_t start_ns;
+	struct addr peer;
+	uint32_t cpus, first_stream, protocol, transport;
+};
+
+struct conversation_facts {
+	int64_t accepted_ms;
+	struct addr peer, local;
+};
+
+/* What is read in between is worth something only if the id is still the same behind it. */
+static bool is_still(const _Atomic uint64_t *id, uint64_t before)
+{
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load(id) == before;
+}
+
+TSAN_READS_RACILY static struct stream_facts look_at_stream(const volatile struct stream_slot *s)
+{
+	return (struct stream_facts){
+		.source = s->source.id, .next = s->next, .cpu = s->cpu, .port = s->port};
+}
+
+TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struct source_slot *s)
+{
+	return (struct source_facts){.number = s->number,
+				     .conversation = s->conversation.id,
+				     .start_ns = s->start_ns,
+				     .peer = s->peer,
+				     .cpus = s->cpus,
+				     .first_stream = s->first_stream,
+				     .protocol = s->protocol,
+				     .transport = s->transport};
+}
+
+TSAN_READS_RACILY static struct conversation_facts look_at_conversation(
+	const volatile struct conversation_slot *s)
+{
+	return (struct conversation_facts){
+		.accepted_ms = s->accepted_ms, .peer = s->peer, .local = s->local};
+}
+
 /* ---- streams ---- */
 
 static const char *stream_state_name(uint32_t state)
@@ -106,11 +160,13 @@ static const char *stream_state_name(uint32_t state)
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
-static void add_stream(struct pass *p, const struct source_slot *source,
+/* @ret_next  1 + index of the source's next stream, or 0. False: it was freed meanwhile. */
+static bool add_stream(struct pass *p, uint64_t source_id, const struct source_facts *source,
 		       const struct session_slot *session, const struct stream_slot *slot,
-		       struct sum *source_sum)
+		       struct sum *source_sum, uint32_t *ret_next)
 {
 	struct state_ref ref = state_ref_of_stream(p->st, slot);
+	struct stream_facts facts = look_at_stream(slot);
 	struct sum sum = {.streams = 1};
 	struct json_piece piece;
 	struct stream_half h;
@@ -118,6 +174,8 @@ static void add_stream(struct pass *p, const struct source_slot *source,
 
 	stream_read(slot, &h);
 	state = h.state == STREAM_WAITING && atomic_load(&slot->connected) ? STREAM_OPEN : h.state;
+	if (!ref.id || !is_still(&slot->id, ref.id) || facts.source != source_id)
+		return false;
 	sum.ledger = h.ledger;
 	sum.rate = status_rates_of(p->view->rates, ref);
 	sum.open = state == STREAM_OPEN;
@@ -128,30 +186,26 @@ static void add_stream(struct pass *p, const struct source_slot *source,
 	piece = json_piece_new();
 	json_piece_number(&piece, "source", source->number);
 	json_piece_string(&piece, "session", session_name(session));
-	json_piece_number(&piece, "cpu", slot->cpu);
-	json_piece_number(&piece, "port", slot->port);
+	json_piece_number(&piece, "cpu", facts.cpu);
+	json_piece_number(&piece, "port", facts.port);
 	json_piece_string(&piece, "state", stream_state_name(state));
 	put_ledger(&piece, &h.ledger, sum.rate);
 	json_text_element(&p->stream, &piece);
+	*ret_next = facts.next;
+	return true;
 }
 
 /* A source's streams in CPU order. */
-static void add_streams(struct pass *p, const struct source_slot *source, uint64_t source_id,
+static void add_streams(struct pass *p, uint64_t source_id, const struct source_facts *source,
 			const struct session_slot *session, struct sum *sum)
 {
 	uint32_t next = source->first_stream;
 
-	for (uint32_t i = 0; i < source->cpus && next; i++) {
-		const struct stream_slot *slot;
-
-		if (next > p->st->header->capacity.streams)
+	for (uint32_t i = 0; i < source->cpus && next; i++)
+		if (next > p->st->header->capacity.streams ||
+		    !add_stream(p, source_id, source, session, &p->st->stream[next - 1], sum,
+				&next))
 			return;
-		slot = &p->st->stream[next - 1];
-		if (!atomic_load(&slot->id) || slot->source.id != source_id)
-			return; /* freed meanwhile */
-		add_stream(p, source, session, slot, sum);
-		next = slot->next;
-	}
 }
 
 /* ---- sources ---- */
@@ -207,24 +261,23 @@ static void put_source_half(struct json_piece *piece, const struct source_half *
 			  f->control_ended ? close_reason_name(f->control_ended) : NULL);
 }
 
-static void put_source(struct pass *p, const struct source_slot *slot,
+static void put_source(struct pass *p, const struct source_facts *facts, uint32_t worker,
 		       const struct session_slot *session, const struct source_half *h,
 		       const struct source_front_half *f, const struct sum *sum)
 {
-	uint32_t worker = atomic_load(&slot->worker);
 	struct json_piece piece = json_piece_new();
 
-	json_piece_number(&piece, "number", slot->number);
+	json_piece_number(&piece, "number", facts->number);
 	json_piece_string(&piece, "session", session_name(session));
 	json_piece_string(&piece, "host", h->host[0] ? h->host : NULL);
-	put_addr(&piece, "peer", &slot->peer);
-	json_piece_string(&piece, "protocol", protocol_name((enum protocol)slot->protocol));
-	json_piece_string(&piece, "transport", transport_name(slot->transport));
+	put_addr(&piece, "peer", &facts->peer);
+	json_piece_string(&piece, "protocol", protocol_name((enum protocol)facts->protocol));
+	json_piece_string(&piece, "transport", transport_name(facts->transport));
 	json_piece_string(&piece, "state", source_state_name(h, f, session, sum->open));
-	json_piece_number(&piece, "cpus", slot->cpus);
+	json_piece_number(&piece, "cpus", facts->cpus);
 	json_piece_number(&piece, "streams_open", sum->open);
 	json_piece_put(&piece, "worker", worker ? json_integer(worker - 1) : json_null());
-	json_piece_time(&piece, "started", slot->start_ns);
+	json_piece_time(&piece, "started", facts->start_ns);
 	put_source_half(&piece, h, f, sum);
 	put_ledger(&piece, &sum->ledger, sum->rate);
 	json_text_element(&p->source, &piece);
@@ -238,16 +291,18 @@ static void add_source(struct pass *p, const struct source_slot *slot)
 	const struct session_slot *session = state_session_of(p->st, slot);
 	struct sum sum = {.sources = 1};
 	struct source_front_half f;
+	struct source_facts facts;
 	struct source_half h;
 
 	if (!id)
 		return;
+	facts = look_at_source(slot);
 	source_front_read(&slot->front, &f);
 	source_read(slot, &h);
-	if (atomic_load(&slot->id) != id)
-		return; /* freed, perhaps taken by another, while it was read */
-	add_streams(p, slot, id, session, &sum);
-	put_source(p, slot, session, &h, &f, &sum);
+	if (!is_still(&slot->id, id))
+		return;
+	add_streams(p, id, &facts, session, &sum);
+	put_source(p, &facts, worker, session, &h, &f, &sum);
 	add_sum(&p->all, &sum);
 	if (session)
 		add_sum(&p->of_session[session_number - 1], &sum);
@@ -293,22 +348,29 @@ static void add_worker(struct pass *p, uint32_t index)
 	json_text_element(&p->worker, &piece);
 }
 
-static void put_source_of(struct pass *p, struct json_piece *piece,
-			  const struct conversation_slot *slot)
+/* The source of a conversation: its number, 0 if it has none (yet, or any longer). */
+static uint64_t source_number_of(const struct pass *p, const struct conversation_slot *slot,
+				 uint64_t id)
 {
 	uint32_t n = atomic_load(&slot->source);
-	const struct source_slot *source =
-		n && n <= p->st->header->capacity.sources ? &p->st->source[n - 1] : NULL;
+	const struct source_slot *source;
+	struct source_facts facts;
+	uint64_t source_id;
 
-	if (source && atomic_load(&source->id))
-		json_piece_number(piece, "source", source->number);
-	else
-		json_piece_put(piece, "source", json_null());
+	if (!n || n > p->st->header->capacity.sources)
+		return 0;
+	source = &p->st->source[n - 1];
+	source_id = atomic_load(&source->id);
+	facts = look_at_source(source);
+	return source_id && is_still(&source->id, source_id) && facts.conversation == id
+		       ? facts.number
+		       : 0;
 }
 
 static void add_connection(struct pass *p, const struct conversation_slot *slot)
 {
-	uint64_t id = atomic_load(&slot->id);
+	uint64_t id = atomic_load(&slot->id), number;
+	struct conversation_facts facts;
 	struct conversation_half h;
 	struct json_piece piece;
 	struct trace_cmd talk;
@@ -316,21 +378,23 @@ static void add_connection(struct pass *p, const struct conversation_slot *slot)
 
 	if (!id || atomic_load(&slot->done))
 		return;
+	facts = look_at_conversation(slot);
+	number = source_number_of(p, slot, id);
 	conversation_read(slot, &h);
-	if (atomic_load(&slot->id) != id)
+	if (!is_still(&slot->id, id))
 		return;
 	memcpy(&talk, h.dialect, sizeof(talk));
-	last = h.last_byte_ms > slot->accepted_ms ? h.last_byte_ms : slot->accepted_ms;
+	last = h.last_byte_ms > facts.accepted_ms ? h.last_byte_ms : facts.accepted_ms;
 
 	piece = json_piece_new();
 	json_piece_number(&piece, "id", id);
-	put_addr(&piece, "peer", &slot->peer);
-	put_addr(&piece, "local", &slot->local);
+	put_addr(&piece, "peer", &facts.peer);
+	put_addr(&piece, "local", &facts.local);
 	json_piece_string(&piece, "protocol", protocol_name((enum protocol)talk.protocol));
 	json_piece_string(&piece, "state", trace_cmd_state_name((enum trace_cmd_state)talk.state));
-	put_source_of(p, &piece, slot);
+	json_piece_put(&piece, "source", number ? json_integer((json_int_t)number) : json_null());
 	json_piece_number(&piece, "received", conversation_received(&h));
-	json_piece_number(&piece, "age_ms", (uint64_t)(p->view->now_ms - slot->accepted_ms));
+	json_piece_number(&piece, "age_ms", (uint64_t)(p->view->now_ms - facts.accepted_ms));
 	json_piece_number(&piece, "silent_ms", (uint64_t)(p->view->now_ms - last));
 	json_text_element(&p->connection, &piece);
 }

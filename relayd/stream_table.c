@@ -8,6 +8,8 @@
 #include <urcu.h>
 #include <urcu/rculfhash.h>
 
+#include "common/tsan.h"
+
 #define FIRST_BUCKETS 1024
 
 struct stream_table {
@@ -28,6 +30,13 @@ struct node {
 	struct rcu_head retire;
 };
 
+/* Of a node of the table. (cds_lfht_for_each_entry() would compute one of NULL at the end.) */
+static struct node *node_of(struct cds_lfht_node *link)
+{
+	TSAN_ACQUIRE(link);
+	return caa_container_of(link, struct node, link);
+}
+
 static struct key make_key(const struct addr *peer, uint16_t port, enum transport transport)
 {
 	struct key k = {.where = *peer, .transport = transport};
@@ -43,7 +52,7 @@ static unsigned long hash_key(const struct stream_table *t, const struct key *k)
 
 static int match(struct cds_lfht_node *link, const void *key)
 {
-	const struct node *n = caa_container_of(link, struct node, link);
+	const struct node *n = node_of(link);
 	const struct key *k = key;
 
 	return n->key.transport == k->transport && addr_equal(&n->key.where, &k->where);
@@ -74,15 +83,15 @@ int stream_table_new(struct stream_table **ret)
 
 void stream_table_free(struct stream_table *t)
 {
+	struct cds_lfht_node *link;
 	struct cds_lfht_iter iter;
-	struct node *n;
 
 	if (!t)
 		return;
 	rcu_read_lock();
-	cds_lfht_for_each_entry (t->ht, &iter, n, link) {
-		if (cds_lfht_del(t->ht, &n->link) == 0)
-			call_rcu(&n->retire, free_node);
+	cds_lfht_for_each (t->ht, &iter, link) {
+		if (cds_lfht_del(t->ht, link) == 0)
+			call_rcu(&node_of(link)->retire, free_node);
 	}
 	rcu_read_unlock();
 	rcu_barrier();
@@ -101,6 +110,7 @@ int stream_table_add(struct stream_table *t, const struct addr *peer, uint16_t p
 	n->key = make_key(peer, port, transport);
 	n->entry = *entry;
 	cds_lfht_node_init(&n->link);
+	TSAN_RELEASE(&n->link);
 	rcu_read_lock();
 	there = cds_lfht_add_unique(t->ht, hash_key(t, &n->key), match, &n->key, &n->link);
 	rcu_read_unlock();
@@ -118,7 +128,7 @@ static struct node *find(struct stream_table *t, const struct key *k)
 
 	cds_lfht_lookup(t->ht, hash_key(t, k), match, k, &iter);
 	link = cds_lfht_iter_get_node(&iter);
-	return link ? caa_container_of(link, struct node, link) : NULL;
+	return link ? node_of(link) : NULL;
 }
 
 bool stream_table_remove(struct stream_table *t, const struct addr *peer, uint16_t port,
@@ -155,12 +165,12 @@ bool stream_table_find(struct stream_table *t, const struct addr *peer, uint16_t
 void stream_table_walk(struct stream_table *t,
 		       void (*see)(void *ctx, const struct stream_entry *entry), void *ctx)
 {
+	struct cds_lfht_node *link;
 	struct cds_lfht_iter iter;
-	struct node *n;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry (t->ht, &iter, n, link)
-		see(ctx, &n->entry);
+	cds_lfht_for_each (t->ht, &iter, link)
+		see(ctx, &node_of(link)->entry);
 	rcu_read_unlock();
 }
 

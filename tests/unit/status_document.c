@@ -390,9 +390,15 @@ Test(status_document, connections)
 	cr_assert_eq(number(one, "silent_ms"), 500);
 	json_decref(doc);
 
+	s->conversation = state_ref_of_conversation(&st, c);
 	atomic_store(&c->source, (uint32_t)(s - st.source) + 1);
 	doc = document();
 	cr_assert_eq(number(at(doc, "connections", 0), "source"), 103);
+	json_decref(doc);
+
+	s->conversation.id++; /* its source has ended, and the slot is another's */
+	doc = document();
+	cr_assert(json_is_null(json_object_get(at(doc, "connections", 0), "source")));
 	json_decref(doc);
 }
 
