@@ -55,11 +55,13 @@ struct consumer_source *consumer_source_get(struct worker *w, struct state_ref r
 	struct source_slot *slot = state_source(w->st, ref);
 	struct consumer_source *s;
 
-	if (!slot || atomic_load(&slot->worker) != w->config.index + 1 || atomic_load(&slot->done))
+	/* Once finished, sessiond-lite may be giving its slots to another at this moment. */
+	if (!slot || w->finished[ref.index] == ref.id ||
+	    atomic_load(&slot->worker) != w->config.index + 1 || atomic_load(&slot->done))
 		return NULL;
 	s = w->source_at[ref.index];
 	if (s && s->ref.id == ref.id)
-		return s->gone ? NULL : s;
+		return s;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL; /* the next tick of the front loop's look comes again */
@@ -95,23 +97,17 @@ void consumer_source_drop(struct consumer_source *s)
 {
 	struct consumer_stream *t, *next;
 
-	s->gone = true;
-	for (unsigned i = 0; i < 2; i++) {
+	assert(!s->handles);
+	for (unsigned i = 0; i < 2; i++)
 		if (s->file[i] >= 0)
 			close(s->file[i]);
-		s->file[i] = -1;
-	}
-	if (s->listed) {
+	if (s->listed)
 		cds_list_del(&s->node);
-		s->listed = false;
-	}
 	if (s->worker->source_at[s->ref.index] == s)
 		s->worker->source_at[s->ref.index] = NULL;
-	s->handles++; /* ours, while streams go */
 	cds_list_for_each_entry_safe (t, next, &s->streams, node)
 		consumer_stream_drop(t);
-	if (--s->handles == 0)
-		free(s);
+	free(s);
 }
 
 /* ---- metadata ---- */
@@ -338,15 +334,30 @@ static void finish_chunks(struct consumer_source *s)
 	}
 }
 
-static void become_finished(struct consumer_source *s)
+/* Behind this its slots, and those of its streams, are not touched here any more. */
+static void leave(struct consumer_source *s)
 {
-	struct source_half *h = source_begin(s->slot);
+	struct worker *w = s->worker;
+	struct state_ref ref = s->ref;
 
+	w->finished[ref.index] = ref.id;
+	consumer_source_drop(s);
+	w->config.events->finished(w->config.ctx, ref);
+}
+
+/* The last step. False: not while a descriptor is being closed, which comes back here. */
+static bool become_finished(struct consumer_source *s)
+{
+	struct source_half *h;
+
+	if (s->handles)
+		return false;
+	h = source_begin(s->slot);
 	h->finished = 1;
 	source_commit(s->slot);
 	counters_add(s->worker->counters, COUNTER_sources_ended, 1);
-	s->worker->config.events->finished(s->worker->config.ctx, s->ref);
-	consumer_source_drop(s);
+	leave(s);
+	return true;
 }
 
 /* The last steps. True: the object is gone. */
@@ -360,11 +371,8 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 		rotation_run(s);
 		finish_chunks(s);
 	}
-	if (chunk_in(source_now(s->slot), CHUNK_CLOSING, CHUNK_FROZEN)) {
-		if (s->worker->stopping)
-			become_finished(s); /* the disk refuses: the next start repairs it */
-		return s->worker->stopping;
-	}
+	if (chunk_in(source_now(s->slot), CHUNK_CLOSING, CHUNK_FROZEN)) /* the disk refuses: */
+		return s->worker->stopping && become_finished(s); /* the next start repairs it */
 	if (any_data(s) && !chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_OPEN) &&
 	    !source_now(s->slot)->ended && chunk_first(s) < 0)
 		return false; /* data without metadata: a chunk for the record */
@@ -385,8 +393,7 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 	/* At a shutdown the catalog hears of it, but nobody waits for its answer. */
 	if (!s->worker->stopping && chunk_in(source_now(s->slot), CHUNK_RENAMED, CHUNK_RENAMED))
 		return false;
-	become_finished(s);
-	return true;
+	return become_finished(s);
 }
 
 /* ---- the machine ---- */
@@ -397,9 +404,11 @@ static void run(struct consumer_source *s, bool tick)
 	int r;
 
 	source_front_read(&s->slot->front, &f);
-	if (source_now(s->slot)->finished) {
-		s->worker->config.events->finished(s->worker->config.ctx, s->ref);
-		consumer_source_drop(s);
+	if (source_now(s->slot)->finished) { /* a killed relayd had got so far */
+		if (s->handles)
+			end_streams(s); /* one that connected since */
+		else
+			leave(s);
 		return;
 	}
 	if (place_resume(s) < 0)

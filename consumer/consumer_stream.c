@@ -45,19 +45,23 @@ static void on_closed(uv_handle_t *handle)
 {
 	struct consumer_stream *t = handle->data;
 	struct consumer_source *s = t->source;
+	struct worker *w = s->worker;
 
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
 	t->polling = t->closing = false;
-	atomic_fetch_sub(&s->worker->open_streams, 1);
+	atomic_fetch_sub(&w->open_streams, 1);
 	atomic_store(&t->slot->closed, stream_now(t->slot)->state == STREAM_ENDED);
 	if (stream_now(t->slot)->state == STREAM_ENDED)
-		s->worker->config.events->stream_closed(s->worker->config.ctx, t->ref);
-	if (s->gone)
-		free(t);
-	if (--s->handles == 0 && s->gone)
-		free(s);
+		w->config.events->stream_closed(w->config.ctx, t->ref);
+	if (--s->handles)
+		return;
+	worker_turn_begin(w);
+	s->run(s); /* its end waits for this */
+	worker_turn_end(w);
+	if (w->stopping)
+		uv_async_send(&w->wake);
 }
 
 static void leave_loop(struct consumer_stream *t)
@@ -90,10 +94,7 @@ void consumer_stream_drop(struct consumer_stream *t)
 	cds_list_del(&t->node);
 	if (w->stream_at[t->ref.index] == t)
 		w->stream_at[t->ref.index] = NULL;
-	if (t->polling)
-		leave_loop(t); /* on_closed() frees */
-	else
-		free(t);
+	free(t);
 }
 
 /* What follows from a move: headers, page boundaries, rotation. */

@@ -230,6 +230,12 @@ static void free_inbox(struct worker *w, unsigned index)
 	w->config.events->inbox_freed(w->config.ctx);
 }
 
+void datagrams_refuse(struct worker *w, unsigned inbox)
+{
+	counters_add(w->counters, COUNTER_datagrams_stray, 1);
+	free_inbox(w, inbox);
+}
+
 static void complete_inbox(struct worker *w, struct consumer_stream *t)
 {
 	const struct move_half *m = move_now(w->slot);

@@ -59,7 +59,6 @@ struct consumer_source {
 	uint64_t chunk_bytes; /* stored in the chunk being filled */
 	unsigned doubts;      /* pages that the claimed sub-buffer size did not explain */
 	unsigned handles;     /* of streams, still to be closed */
-	bool gone;            /* freed when handles is 0 */
 };
 
 struct worker {
@@ -83,6 +82,7 @@ struct worker {
 	struct cds_list_head sources;
 	struct consumer_source **source_at; /* by slot index */
 	struct consumer_stream **stream_at; /* by slot index */
+	uint64_t *finished;                 /* by slot index: id of the source that was finished */
 	uint8_t *copy;                      /* WORKER_COPY bytes for copying metadata */
 	bool stopping;
 	bool stopped;
@@ -112,7 +112,8 @@ struct consumer_source *consumer_source_get(struct worker *w, struct state_ref r
 void consumer_source_run(struct consumer_source *s);
 /* The same, with what is only looked at once a second. */
 void consumer_source_tick(struct consumer_source *s);
-void consumer_source_drop(struct consumer_source *s); /* frees when its handles are closed */
+void consumer_source_drop(struct consumer_source *s); /* when its handles are closed */
+
 /* ---- consumer_stream.c: a descriptor and its turn ---- */
 
 struct consumer_stream *consumer_stream_new(struct consumer_source *s, struct stream_slot *slot);
@@ -131,6 +132,8 @@ ssize_t move_stream(struct consumer_stream *t);
 ssize_t move_datagrams(struct consumer_stream *t);
 /* A first datagram. */
 void move_inbox(struct consumer_stream *t, unsigned inbox);
+/* One whose source has finished meanwhile: thrown away, and counted as a stray. */
+void datagrams_refuse(struct worker *w, unsigned inbox);
 /* Complete a move that an earlier relayd left: through the pipe, or of datagrams. */
 void move_recover(struct consumer_stream *t);
 void datagrams_recover(struct consumer_stream *t);

@@ -152,6 +152,8 @@ static void on_inbox(struct worker *w, unsigned inbox)
 	t = find_stream(w, in->stream);
 	if (t)
 		move_inbox(t, inbox);
+	else
+		datagrams_refuse(w, inbox);
 }
 
 static void on_stream(struct worker *w, const struct order_message *m)
@@ -225,9 +227,11 @@ static void on_tick(uv_timer_t *tick)
 	struct worker *w = tick->data;
 	struct consumer_source *s, *next;
 
+	worker_turn_begin(w);
 	cds_list_for_each_entry_safe (s, next, &w->sources, node)
 		consumer_source_tick(s);
 	stop_when_done(w);
+	worker_turn_end(w);
 }
 
 static void thread_main(void *arg)
@@ -247,6 +251,7 @@ static void free_parts(struct worker *w)
 		close(w->null_fd);
 	free(w->source_at);
 	free(w->stream_at);
+	free(w->finished);
 	free(w->copy);
 	free(w);
 }
@@ -279,10 +284,11 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	w->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	w->source_at = calloc(capacity->sources, sizeof(struct consumer_source *));
 	w->stream_at = calloc(capacity->streams, sizeof(struct consumer_stream *));
+	w->finished = calloc(capacity->sources, sizeof(*w->finished));
 	w->copy = malloc(WORKER_COPY);
 	CDS_INIT_LIST_HEAD(&w->sources);
 	mpsc_init(&w->queue);
-	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->copy)
+	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->finished || !w->copy)
 		goto fail;
 	r = fcntl(config->pipe_write, F_GETPIPE_SZ);
 	w->pipe_size = r > 0 ? (size_t)r : 65536;

@@ -281,3 +281,42 @@ Test(worker, a_shutdown_finishes_what_is_open)
 	rig_chunk_close(&chunk);
 	rig_free(&rig);
 }
+
+Test(worker, finished_behind_the_last_descriptor)
+{
+	rig_make(&rig, TRANSPORT_TCP);
+	rig_start(&rig);
+	rig_end_control(&rig, false); /* no metadata, no chunk: nothing else takes time */
+	close_streams();
+	rig_wait(rig.finished);
+	cr_assert_eq(rig.open_at_end, 0, "sessiond-lite may give the slots to another now");
+	rig_free(&rig);
+}
+
+Test(worker, nothing_comes_behind_finished)
+{
+	struct inbox_slot *inbox;
+	struct inbox_half *h;
+
+	rig_make(&rig, TRANSPORT_UDP);
+	rig_start(&rig);
+	rig_metadata(&rig, 7, SIZE_MAX);
+	rig_end_control(&rig, true);
+	rig_wait(rig.finished);
+	/* A datagram that the front loop gave it before it heard of that. */
+	inbox = &rig.st.inbox[0];
+	cr_assert_eq(state_touch(&rig.st, inbox, sizeof(*inbox)), 0);
+	h = inbox_begin(inbox);
+	h->state = INBOX_ASSIGNED;
+	h->stream = (struct state_ref){.id = atomic_load(&rig.st.stream[0].id)};
+	h->datagram.msg_len = RIG_PAGE;
+	inbox_commit(inbox);
+	rig_look(&rig);
+	worker_inbox(rig.worker, 0);
+	rig_wait(rig.inboxes);
+	cr_assert_eq(inbox_now(inbox)->state, INBOX_FREE);
+	cr_assert_eq(counters_sum(rig.st.counters, 1, COUNTER_datagrams_stray), 1);
+	cr_assert_eq(rig_stream(&rig, 0).ledger.received, 0);
+	cr_assert_eq(rig.finished, 1);
+	rig_free(&rig);
+}

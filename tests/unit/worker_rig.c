@@ -26,9 +26,11 @@ static void on_ref(void *ctx, struct state_ref ref)
 	(void)ref;
 }
 
-static void on_nothing(void *ctx)
+static void on_inbox_freed(void *ctx)
 {
-	(void)ctx;
+	struct rig *r = ctx;
+
+	r->inboxes++;
 }
 
 static void on_match(void *ctx, struct state_ref ref, const char *host)
@@ -59,6 +61,8 @@ static void on_finished(void *ctx, struct state_ref ref)
 	struct rig *r = ctx;
 
 	(void)ref;
+	for (unsigned i = 0; i < RIG_CPUS; i++)
+		r->open_at_end += !atomic_load(&r->st.stream[i].closed);
 	r->finished++;
 }
 
@@ -72,7 +76,7 @@ static void on_stopped(void *ctx, struct worker *w)
 
 static const struct worker_events events = {.room = on_ref,
 					    .match = on_match,
-					    .inbox_freed = on_nothing,
+					    .inbox_freed = on_inbox_freed,
 					    .stream_closed = on_ref,
 					    .chunk = on_chunk,
 					    .finished = on_finished,

@@ -26,7 +26,8 @@ struct rig {
 	int peer[RIG_CPUS];  /* the client's ends */
 	int relay[RIG_CPUS]; /* ours; the worker gets duplicates */
 	/* what the worker said; read with rig_wait() */
-	_Atomic unsigned chunks, deleted, finished, stopped, matches;
+	_Atomic unsigned chunks, deleted, finished, stopped, matches, inboxes;
+	_Atomic unsigned open_at_end; /* streams that were not closed yet when it had finished */
 	struct worker_chunk last_chunk;
 };
 
