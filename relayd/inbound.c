@@ -128,9 +128,12 @@ void inbound_message(struct relay *r, const struct link_message *m, const int *f
 		on_chunk_kept(r, m);
 		break;
 	case LINK_COMPACT:
-		compactor_order(r->compactor, m->text);
+		if (r->compactor) /* else this is the end */
+			compactor_order(r->compactor, m->text);
 		break;
 	case LINK_HELD:
+		if (!r->compactor)
+			break;
 		if (n_fds)
 			compactor_inherit(r->compactor, m->chunk.key, m->text, fds[0]);
 		else

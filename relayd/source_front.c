@@ -21,7 +21,9 @@ struct source_slot *source_front_of(struct relay *r, const struct conversation_s
 	if (!n || n > r->st.header->capacity.sources)
 		return NULL;
 	s = &r->st.source[n - 1];
-	return atomic_load(&s->id) ? s : NULL;
+	/* Of a session that is destroyed a source may end, and its slot be another's, before this.
+	 */
+	return atomic_load(&s->id) && s->conversation.id == atomic_load(&c->id) ? s : NULL;
 }
 
 void source_front_look(struct relay *r, struct source_slot *s)
