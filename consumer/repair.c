@@ -336,6 +336,7 @@ static int repair_chunk(const struct repair *r, int dir, const char *path, const
 		err = trace_dat_layout_init(p.cpus, max_file_size, &p.layout);
 	if (err < 0)
 		goto out;
+	free(p.record.streams); /* as at birth: none */
 	p.regions = calloc(p.layout.cpus, sizeof(*p.regions));
 	p.record.streams = calloc(p.layout.cpus, sizeof(*p.record.streams));
 	if (!p.regions || !p.record.streams) {
