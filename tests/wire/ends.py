@@ -11,7 +11,7 @@ import subprocess
 from rig.case import Failed, case, environment, main, need, need_root
 from rig.dialect import DIALECTS, V1, V2of27, V3, UdpStream, connect, reset
 from rig.metadata import Head
-from rig.relay import Relay, libc, wait_for
+from rig.relay import Relay, libc, stopped, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
 
@@ -264,15 +264,6 @@ def data_overtakes_metadata():
                 client.finish()
                 n += 1
                 relay.await_results(n)[-1].must_hold(kernel)
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @case

@@ -61,11 +61,30 @@ def command_of(pid):
     return ""
 
 
+def state_of(pid, task=""):
+    """A letter as in ps; X: there is no such process."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{task}stat", encoding="utf8") as f:
+        return f.read().rpartition(")")[2].split()[0]
+    return "X"
+
+
 def is_running(pid):
     """Neither gone nor a zombie."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf8") as f:
-        return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    return False
+    return state_of(pid) not in "ZX"
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """All its threads stand still within the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(
+            f"process {pid} to stop",
+            lambda: all(state_of(pid, f"task/{task}/") in "TX" for task in os.listdir(f"/proc/{pid}/task")),
+        )
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Relay:
@@ -242,12 +261,8 @@ class Relay:
     @contextlib.contextmanager
     def frozen(self):
         """relayd stopped (SIGSTOP) within the block."""
-        pid = wait_for("a relayd", self.relayd_pid)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(wait_for("a relayd", self.relayd_pid)):
             yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
     # what it says -------------------------------------------------------------------------------------------------
 
