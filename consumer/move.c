@@ -109,6 +109,8 @@ static void turn_into_discard(struct worker *w, struct consumer_stream *t, size_
 	m->ledger.received += n - left;
 	m->ledger.stored += keep - m->position; /* may take back bytes of earlier moves */
 	m->ledger.discarded[DISCARD_DISK] += m->position + n - keep - left;
+	counters_add(w->counters, COUNTER_bytes_stored, keep - m->position);
+	counters_add(w->counters, COUNTER_bytes_discarded_disk, m->position + n - keep - left);
 	m->position = keep;
 	m->n = left;
 	move_commit(w->slot);

@@ -49,6 +49,7 @@ static void cut_partial(struct consumer_stream *t)
 	h->ledger.stored -= part;
 	h->ledger.discarded[DISCARD_PARTIAL] += part;
 	stream_commit(t->slot);
+	counters_add(t->source->worker->counters, COUNTER_bytes_stored, -part);
 	counters_add(t->source->worker->counters, COUNTER_bytes_discarded_partial, part);
 }
 

@@ -173,12 +173,33 @@ void rig_stop(struct rig *r)
 	r->worker = NULL;
 }
 
+/* What the counters say of bytes is what the ledgers say. */
+static void check_counters(struct rig *r)
+{
+	uint64_t received = 0, stored = 0, discarded[DISCARD_COUNT] = {0};
+
+	for (unsigned i = 0; i < RIG_CPUS; i++) {
+		struct stream_half h = rig_stream(r, i);
+
+		received += h.ledger.received;
+		stored += h.ledger.stored;
+		for (unsigned k = 0; k < DISCARD_COUNT; k++)
+			discarded[k] += h.ledger.discarded[k];
+	}
+	cr_assert_eq(counters_sum(r->st.counters, 1, COUNTER_bytes_received), received);
+	cr_assert_eq(counters_sum(r->st.counters, 1, COUNTER_bytes_stored), stored);
+	for (unsigned k = 0; k < DISCARD_COUNT; k++)
+		cr_assert_eq(counters_sum(r->st.counters, 1, COUNTER_bytes_discarded_disk + k),
+			     discarded[k], "%s", discard_name(k));
+}
+
 void rig_free(struct rig *r)
 {
 	char command[64];
 
 	if (r->worker)
 		rig_stop(r);
+	check_counters(r);
 	for (unsigned i = 0; i < RIG_CPUS; i++) {
 		close(r->peer[i]);
 		close(r->relay[i]);
