@@ -72,11 +72,13 @@ class TraceFile:
 
     def __init__(self, path):
         self.path = path
-        with open(path, "rb") as f:
-            self.size = os.fstat(f.fileno()).st_size
-            self.map = memoryview(mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)) if self.size else memoryview(b"")
         self.at = 0
         self.regions = []
+        with open(path, "rb", buffering=0) as self.file:
+            self.parse()
+
+    def parse(self):
+        self.size = os.fstat(self.file.fileno()).st_size
         if self.take(10) != b"\x17\x08\x44tracing":
             raise ValueError("no trace.dat magic")
         self.version = self.string()
@@ -96,7 +98,7 @@ class TraceFile:
         if n > self.size - self.at:
             raise ValueError(f"ends inside something of {n} bytes at {self.at}")
         self.at += n
-        return bytes(self.map[self.at - n : self.at])
+        return os.pread(self.file.fileno(), n, self.at - n)
 
     def skip(self, n):
         self.at += n
@@ -105,12 +107,22 @@ class TraceFile:
         return struct.unpack(self.endian + kind, self.take(struct.calcsize(kind)))[0]
 
     def string(self):
-        end = self.at
-        while self.map[end]:
-            end += 1
-        text = bytes(self.map[self.at : end]).decode("latin1")
-        self.at = end + 1
-        return text
+        text = b""
+        while b"\0" not in text and (more := os.pread(self.file.fileno(), 256, self.at + len(text))):
+            text += more
+        text, zero, _ = text.partition(b"\0")
+        if not zero:
+            raise ValueError(f"ends inside a string at {self.at}")
+        self.at += len(text) + 1
+        return text.decode("latin1")
+
+    def mapped(self, offset, size):
+        """A piece alone: with many CPUs a file that is not compact is larger than the address space."""
+        if not size:
+            return memoryview(b"")
+        before = offset % mmap.ALLOCATIONGRANULARITY
+        piece = mmap.mmap(self.file.fileno(), before + size, prot=mmap.PROT_READ, offset=offset - before)
+        return memoryview(piece)[before:]
 
     def header_page(self, text):
         m = re.search(rb"commit;\s*offset:\d+;\s*size:(\d+)", text)
@@ -121,7 +133,7 @@ class TraceFile:
         if size and (offset > self.size or size > self.size - offset):
             problem(f"{self.path}: cpu {cpu}: region {offset}+{size} leaves the file ({self.size})")
             size = 0
-        self.regions.append(Region(buffer, cpu, offset, self.map[offset : offset + size]))
+        self.regions.append(Region(buffer, cpu, offset, self.mapped(offset, size)))
 
     # v6: blocks one after the other -------------------------------------------------------------------------------
 

@@ -59,12 +59,15 @@ class Environment:
         """So many ports in a row that nobody has; the first one."""
         if not self.own_network and self.next_port == FIRST_PORT:
             self.next_port += os.getpid() % 100 * 100
+        wrapped = False
         while True:
             first = self.next_port
             self.next_port += n
             if self.next_port > 32000 and not self.own_network:
-                raise Failed("no ports left to test with")
-            if self.own_network or all(is_free(port) for port in range(first, first + n)):
+                if wrapped:
+                    raise Failed("no ports left to test with")
+                wrapped, self.next_port = True, FIRST_PORT + 1
+            elif self.own_network or all(is_free(port) for port in range(first, first + n)):
                 return first
 
 
