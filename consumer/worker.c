@@ -312,11 +312,22 @@ fail:
 	return r;
 }
 
+static void throw_away(struct mpsc_node *node, void *arg)
+{
+	struct order_message *m = caa_container_of(node, struct order_message, node);
+
+	(void)arg;
+	if (m->order == ORDER_STREAM)
+		close(m->fd);
+	free(m);
+}
+
 void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
 	uv_thread_join(&w->thread);
+	mpsc_drain(&w->queue, throw_away, NULL); /* what came behind its end */
 	uv_loop_close(&w->loop);
 	close(w->config.pipe_read);
 	close(w->config.pipe_write);
