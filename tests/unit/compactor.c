@@ -82,7 +82,7 @@ static off_t size_of_chunk(void)
 static bool can_collapse(void)
 {
 	if (result == -EOPNOTSUPP)
-		cr_log_warn("this file system cannot collapse: only that is tested");
+		cr_log_info("this file system cannot collapse: only that is tested");
 	return result != -EOPNOTSUPP;
 }
 
@@ -124,14 +124,14 @@ Test(compactor, a_reader_is_left_alone)
 
 	compactor_order(compactor, rig.last_chunk.path);
 	rig_wait(done == 1);
-	if (!can_collapse())
-		return;
 	cr_assert_eq(result, -EAGAIN);
 	cr_assert_eq(size_of_chunk(), before);
 	cr_assert_eq(releases, 1);
 	close(reader);
 	compactor_order(compactor, rig.last_chunk.path);
 	rig_wait(done == 2);
+	if (!can_collapse())
+		return;
 	cr_assert_eq(result, 0);
 	expect_all(false);
 }
