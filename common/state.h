@@ -180,8 +180,7 @@ enum chunk_state {
 	CHUNK_NAMED,   /* the name is in the state, the file may exist */
 	CHUNK_OPEN,    /* the file exists; never O_CREAT again */
 	CHUNK_CLOSING, /* streams switch; ends freeze */
-	CHUNK_FROZEN,  /* all ends frozen: table, record, rename, catalog */
-	CHUNK_RENAMED, /* under its final name; the catalog has not answered yet */
+	CHUNK_FROZEN,  /* all ends frozen: table, record, rename; then the catalog hears of it */
 };
 
 struct source_chunk {
@@ -196,6 +195,19 @@ struct source_chunk {
 	uint32_t unused;
 	uint32_t sub_buffer; /* bytes, as it was when frozen */
 };
+
+/* A chunk under its final name that the catalog has not answered for yet. */
+struct source_announced {
+	uint32_t number; /* 0: free */
+	uint32_t complete;
+	uint32_t readable; /* trace.dat; else trace.partial */
+	uint32_t numbered;
+	uint64_t bytes; /* stored in it */
+	uint64_t lost;  /* events, counted */
+	int64_t start_ns, end_ns;
+};
+
+#define SOURCE_ANNOUNCED 8u /* a catalog that is so far behind makes rotation wait */
 
 struct source_half {
 	uint64_t metadata_written; /* bytes of metadata in the file */
@@ -221,6 +233,7 @@ struct source_half {
 	char moving_to[STATE_DIR];    /* rename step of dir: "" or the new place */
 	char host[72];                /* node name from the metadata, made safe, or "" */
 	struct source_chunk chunk[2]; /* a stream says which of the two it fills */
+	struct source_announced announced[SOURCE_ANNOUNCED];
 };
 
 struct source_slot {

@@ -3,7 +3,7 @@
  * chunk.c - the files of a source's chunks: made under a hidden name, finished, renamed.
  *
  *   NONE --chunk_begin--> NAMED --chunk_file creates--> OPEN --rotation or end--> CLOSING
- *        --all ends frozen--> FROZEN --chunk_finish--> RENAMED --catalog has it--> NONE
+ *        --all ends frozen--> FROZEN --chunk_finish--> NONE, and announced (announce.c)
  *
  * The name goes into the state before the file is created, so that a file is created once and
  * opened by name ever after. Finishing only writes what points at the data; each of its parts may
@@ -43,13 +43,12 @@ static void open_path(const struct source_half *h, unsigned which, char path[PAT
 	snprintf(path, PATH_BYTES, "%s/.trace.%06u.open", h->dir, h->chunk[which].number);
 }
 
-/* The final name, without directory. */
-static void final_name(const struct source_half *h, unsigned which, char *name, size_t cap)
+void chunk_name(uint32_t number, bool numbered, bool readable, char *name, size_t cap)
 {
-	const char *kind = h->metadata_parsed ? "dat" : "partial";
+	const char *kind = readable ? "dat" : "partial";
 
-	if (h->chunk[which].numbered)
-		snprintf(name, cap, "trace.%06u.%s", h->chunk[which].number, kind);
+	if (numbered)
+		snprintf(name, cap, "trace.%06u.%s", number, kind);
 	else
 		snprintf(name, cap, "trace.%s", kind);
 }
@@ -394,7 +393,8 @@ static int rename_into_place(struct consumer_source *s, unsigned which)
 	char from[PATH_BYTES], to[PATH_BYTES + 1], name[64];
 
 	open_path(h, which, from);
-	final_name(h, which, name, sizeof(name));
+	chunk_name(h->chunk[which].number, h->chunk[which].numbered, h->metadata_parsed, name,
+		   sizeof(name));
 	snprintf(to, sizeof(to), "%s/%s", h->dir, name);
 	if (renameat2(output, from, output, to, RENAME_NOREPLACE) < 0 && errno != ENOENT)
 		return -errno; /* ENOENT: a killed relayd had renamed it */
@@ -443,6 +443,10 @@ int chunk_finish(struct consumer_source *s, unsigned which)
 
 	if (!regions)
 		return -ENOMEM;
+	if (announce_full(s)) {
+		r = -EBUSY;
+		goto out;
+	}
 	frozen_regions(s, which, regions, &stored, &received);
 	if (!received && h->chunk[which].number > 1 && h->chunk[which].last) {
 		forget(s, which);
@@ -476,7 +480,7 @@ int chunk_finish(struct consumer_source *s, unsigned which)
 		goto out;
 renamed:
 	close_file(s, which);
-	set_state(s, which, CHUNK_RENAMED);
+	announce_add(s, which);
 	counters_add(s->worker->counters, COUNTER_chunks_finished, 1);
 	if (h->chunk[which].why || !h->metadata_parsed)
 		counters_add(s->worker->counters, COUNTER_chunks_incomplete, 1);
@@ -484,71 +488,4 @@ renamed:
 out:
 	free(regions);
 	return r;
-}
-
-void chunk_announce(struct consumer_source *s, unsigned which)
-{
-	const struct source_half *h = source_now(s->slot);
-	const struct source_chunk *c = &h->chunk[which];
-	struct worker_chunk info = {.source = s->ref,
-				    .source_number = s->slot->number,
-				    .number = c->number,
-				    .complete = !c->why && h->metadata_parsed,
-				    .start_ns = c->start_ns,
-				    .end_ns = c->end_ns};
-	struct consumer_stream *t;
-	char name[64];
-
-	if (c->state != CHUNK_RENAMED)
-		return;
-	cds_list_for_each_entry (t, &s->streams, node) {
-		const struct stream_half *sh = stream_now(t->slot);
-
-		if (sh->frozen_number != c->number)
-			continue;
-		info.bytes += sh->frozen.stored;
-		info.lost += sh->frozen.lost_events;
-	}
-	info.sparse = h->metadata_parsed && info.bytes > 0;
-	final_name(h, which, name, sizeof(name));
-	snprintf(info.path, sizeof(info.path), "%s/%s", h->dir, name);
-	s->worker->config.events->chunk(s->worker->config.ctx, &info);
-}
-
-void chunk_drop_oldest(struct consumer_source *s)
-{
-	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
-	uint32_t keep = session ? atomic_load(&session->keep_chunks) : 0;
-	int output = s->worker->config.output_fd;
-
-	for (;;) {
-		const struct source_half *now = source_now(s->slot);
-		uint32_t oldest = now->keep_from ? now->keep_from : 1;
-		uint32_t finished = now->next_chunk ? now->next_chunk - 1 : 0;
-		struct worker_chunk info = {.source = s->ref,
-					    .source_number = s->slot->number,
-					    .number = oldest,
-					    .deleted = true};
-		struct source_half *h;
-		char path[PATH_BYTES];
-
-		for (unsigned i = 0; i < 2; i++)
-			if (now->chunk[i].state != CHUNK_NONE &&
-			    now->chunk[i].state != CHUNK_RENAMED &&
-			    finished >= now->chunk[i].number)
-				finished = now->chunk[i].number - 1;
-		if (!keep || finished < keep || oldest > finished - keep)
-			return;
-		snprintf(path, sizeof(path), "%s/trace.%06u.json", now->dir, oldest);
-		(void)unlinkat(output, path, 0);
-		snprintf(path, sizeof(path), "%s/trace.%06u.dat", now->dir, oldest);
-		(void)unlinkat(output, path, 0);
-		h = source_begin(s->slot);
-		h->keep_from = oldest + 1;
-		source_commit(s->slot);
-		counters_add(s->worker->counters, COUNTER_chunks_dropped, 1);
-		snprintf(info.path, sizeof(info.path), "%.*s/trace.%06u.dat", (int)STATE_DIR,
-			 h->dir, oldest);
-		s->worker->config.events->chunk(s->worker->config.ctx, &info);
-	}
 }

@@ -322,15 +322,13 @@ static void finish_chunks(struct consumer_source *s)
 		if (source_now(s->slot)->chunk[i].state != CHUNK_FROZEN)
 			continue;
 		r = chunk_finish(s, i);
-		if (r < 0 && !s->disk_logged) {
+		if (r < 0 && r != -EBUSY && !s->disk_logged) {
 			log_error("finish",
 				  "source %llu: chunk %u cannot be finished now: %s; tried again",
 				  (unsigned long long)s->slot->number,
 				  source_now(s->slot)->chunk[i].number, strerror(-r));
 			s->disk_logged = true;
 		}
-		if (r == 0)
-			chunk_announce(s, i);
 	}
 }
 
@@ -391,7 +389,7 @@ static bool end_source(struct consumer_source *s, const struct source_front_half
 	if (!s->worker->stopping && chunk_in(source_now(s->slot), CHUNK_NAMED, CHUNK_FROZEN))
 		return false;
 	/* At a shutdown the catalog hears of it, but nobody waits for its answer. */
-	if (!s->worker->stopping && chunk_in(source_now(s->slot), CHUNK_RENAMED, CHUNK_RENAMED))
+	if (!s->worker->stopping && announce_pending(s, 0))
 		return false;
 	return become_finished(s);
 }
@@ -423,10 +421,10 @@ static void run(struct consumer_source *s, bool tick)
 		(void)place_final(s);
 	rotation_run(s);
 	finish_chunks(s);
-	for (unsigned i = 0; i < 2 && (tick || !s->announced); i++)
-		chunk_announce(s, i);
+	if (tick || !s->announced)
+		announce_again(s);
 	s->announced = true;
-	chunk_drop_oldest(s);
+	retention_run(s);
 	(void)end_source(s, &f);
 }
 

@@ -169,12 +169,25 @@ int chunk_begin(struct consumer_source *s, unsigned *ret_which);
 void chunk_forget_next(struct consumer_source *s, unsigned present);
 /* A frozen chunk: table, record, name. 0, or negative errno: try again later. */
 int chunk_finish(struct consumer_source *s, unsigned which);
-/* Announce a renamed chunk. */
-void chunk_announce(struct consumer_source *s, unsigned which);
-/* Delete what keep-chunks does not keep. */
-void chunk_drop_oldest(struct consumer_source *s);
+/* Its final name, without directory. */
+void chunk_name(uint32_t number, bool numbered, bool readable, char *name, size_t cap);
 /* Whether the metadata in the open chunk can be understood; commits what it says. */
 void chunk_parse_metadata(struct consumer_source *s, bool final);
+
+/* ---- announce.c: chunks that are in place, until the catalog has them ---- */
+
+bool announce_full(const struct consumer_source *s); /* the catalog is far behind */
+/* Whether a chunk (number 0: any) waits for the catalog's answer. */
+bool announce_pending(const struct consumer_source *s, uint32_t number);
+/* A chunk has its final name: its entry is free, in one step, and the catalog is told. */
+void announce_add(struct consumer_source *s, unsigned which);
+void announce_again(struct consumer_source *s);
+void announce_kept(struct consumer_source *s, uint32_t number);
+
+/* ---- retention.c ---- */
+
+/* Delete what keep-chunks does not keep. */
+void retention_run(struct consumer_source *s);
 
 /* ---- place.c: directories ---- */
 

@@ -129,16 +129,7 @@ static void on_kept(struct worker *w, const struct order_message *m)
 
 	if (!s)
 		return;
-	for (unsigned i = 0; i < 2; i++) {
-		const struct source_chunk *c = &source_now(s->slot)->chunk[i];
-		struct source_half *h;
-
-		if (c->state != CHUNK_RENAMED || c->number != m->number)
-			continue;
-		h = source_begin(s->slot);
-		h->chunk[i].state = CHUNK_NONE;
-		source_commit(s->slot);
-	}
+	announce_kept(s, m->number);
 	consumer_source_run(s);
 }
 
