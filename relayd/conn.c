@@ -32,6 +32,7 @@ struct conn {
 	int lease_error;  /* the refusal, 0: none */
 	bool lease_asked;
 	bool closing;
+	bool gave_back;      /* the memory that only the metadata needed */
 	bool metadata_moved; /* in this turn */
 };
 
@@ -289,6 +290,25 @@ static void ask_loop(struct conn *c, unsigned wants, int64_t deadline, int64_t n
 		uv_timer_stop(&c->timer);
 }
 
+/*
+ * Behind the metadata a recording is silent for hours: what handshake and metadata needed is given
+ * back, but for the page into which CLOSE will come. Nothing unread or unsent may stand there.
+ */
+static void give_back(struct conn *c)
+{
+	const struct conversation_half *h = conversation_now(c->slot);
+	const struct source_slot *s = source_front_of(c->relay, c->slot);
+	size_t at = (size_t)(h->consumed % STATE_RING);
+
+	if (c->gave_back || !s || !source_front_now(&s->front)->metadata_complete ||
+	    conversation_received(h) != h->consumed || conversation_sent(h) != h->reply_len)
+		return;
+	c->gave_back = true;
+	state_release(&c->relay->st, c->slot->reply, sizeof(c->slot->reply));
+	state_release(&c->relay->st, c->slot->ring, sizeof(c->slot->ring));
+	(void)state_touch(&c->relay->st, c->slot->ring + at, 1);
+}
+
 void conn_turn(struct conn *c)
 {
 	struct relay *r = c->relay;
@@ -318,6 +338,7 @@ void conn_turn(struct conn *c)
 		finish(c);
 		return;
 	}
+	give_back(c);
 	if (wants & CONVERSATION_ROOM)
 		counters_add(r->counters, COUNTER_metadata_ring_full, 1);
 	ask_loop(c, wants, deadline, now);
