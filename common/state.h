@@ -313,6 +313,9 @@ struct stream_slot {
 	uint16_t transport;         /* [S] */
 	_Atomic uint32_t connected; /* [S] a descriptor is held for it */
 	_Atomic uint32_t closed;    /* [W] sessiond-lite may close its duplicate */
+	/* UDP: drops of the port's shared sockets, as far as this stream has been told; and whether
+	 * its own socket was handed to its worker, so that they concern it no more. */
+	_Atomic uint32_t shared_drops, own_socket; /* [F] */
 	struct addr peer;           /* [S] of the connection, or of the first datagram */
 	_Atomic uint32_t count;     /* [W] */
 	struct stream_half half[2];
@@ -360,9 +363,12 @@ struct inbox_half {
 	uint32_t state; /* enum inbox_state */
 	uint16_t port;  /* of the shared socket */
 	uint16_t unused;
+	uint32_t drops;          /* INBOX_ASSIGNED: datagrams lost in front of it */
+	uint32_t drops_total;    /* and its stream's shared_drops then */
+	uint64_t socket;         /* the shared socket's id */
 	struct state_ref stream; /* INBOX_ASSIGNED: whose it is */
 	uint64_t sequence;       /* order of arrival */
-	struct mmsghdr datagram; /* the kernel writes msg_len */
+	struct mmsghdr datagram; /* the kernel writes msg_len; 0: only drops are told */
 	struct iovec iov;
 };
 
@@ -370,6 +376,7 @@ struct inbox_slot {
 	_Atomic uint32_t count; /* [F]; the flip to INBOX_FREE that ends a MOVE_INBOX is [W]'s */
 	struct inbox_half half[2];
 	struct sockaddr_storage from;
+	uint8_t control[2][64]; /* ancillary data (drop counter) */
 	_Alignas(STATE_PAGE) uint8_t buffer[STATE_DATAGRAM];
 };
 STATE_HALVES(inbox, struct inbox_slot, struct inbox_half)

@@ -280,6 +280,30 @@ static bool linger_over(struct consumer_source *s)
 	return monotonic_ms() >= source_now(s->slot)->linger_until_ms;
 }
 
+/* What came in time may wait unread: on the shared sockets, in a descriptor that is on its way here
+ * (after a restart), in the streams' own queues. */
+static bool drained(struct consumer_source *s, const struct source_front_half *f)
+{
+	struct consumer_stream *t;
+
+	if (s->slot->transport != TRANSPORT_UDP)
+		return f->drained;
+	if (!f->drained) {
+		if (!s->asked_drain)
+			s->worker->config.events->drain(s->worker->config.ctx, s->ref);
+		s->asked_drain = true;
+		return false;
+	}
+	cds_list_for_each_entry (t, &s->streams, node)
+		if (atomic_load(&t->slot->connected) && t->fd < 0 &&
+		    stream_now(t->slot)->state != STREAM_ENDED)
+			return false;
+	cds_list_for_each_entry (t, &s->streams, node)
+		if (stream_now(t->slot)->state != STREAM_ENDED)
+			datagrams_drain(t);
+	return true;
+}
+
 /* True if nothing more can come for this source; *ret_why is 0 or the reason it is incomplete. */
 static bool at_end(struct consumer_source *s, const struct source_front_half *f, uint32_t *ret_why)
 {
@@ -293,7 +317,7 @@ static bool at_end(struct consumer_source *s, const struct source_front_half *f,
 			*ret_why = 0;
 		return true;
 	}
-	if (!f->control_ended || !f->drained || !linger_over(s))
+	if (!f->control_ended || !linger_over(s) || !drained(s, f))
 		return false;
 	if (s->slot->transport == TRANSPORT_UDP)
 		end_streams(s);
@@ -454,6 +478,7 @@ void consumer_source_tick(struct consumer_source *s)
 
 	disk_trouble_retry(s);
 	count_orphan(s);
+	s->asked_drain = false;
 	if (!source_now(s->slot)->disk_full)
 		s->disk_logged = false;
 	cds_list_for_each_entry (t, &s->streams, node)

@@ -18,6 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define DRAIN_BATCHES 4096u
+
 /* What a batch comes to. */
 struct batch {
 	struct iovec iov[STATE_BATCH];
@@ -26,6 +28,7 @@ struct batch {
 	uint64_t bytes;  /* received */
 	uint64_t usable; /* of it: whole sub-buffers */
 	uint64_t drops;  /* counter value behind the last datagram */
+	uint64_t told;   /* drops of shared sockets, in front of a first datagram */
 	uint64_t marks;
 	bool loss_pending; /* drops before a datagram that held no page */
 };
@@ -98,7 +101,7 @@ static void complete(struct worker *w, struct consumer_stream *t, struct batch *
 	const struct move_half *m = move_now(w->slot);
 	uint32_t page = source_now(t->source->slot)->sub_buffer;
 	struct stream_half *h;
-	uint64_t stored = 0;
+	uint64_t stored = 0, dropped;
 
 	if (m->store && b->parts) {
 		int fd = chunk_data_file(t->source, stream_now(t->slot)->chunk);
@@ -120,7 +123,8 @@ static void complete(struct worker *w, struct consumer_stream *t, struct batch *
 	h->ledger.discarded[DISCARD_PROTOCOL] += b->bytes - b->usable;
 	h->ledger.discarded[m->cause] += b->usable - stored;
 	h->ledger.datagrams = m->ledger.datagrams + b->datagrams;
-	h->ledger.datagrams_dropped = m->ledger.datagrams_dropped + (b->drops - h->drop_counter);
+	dropped = b->drops - h->drop_counter + b->told;
+	h->ledger.datagrams_dropped = m->ledger.datagrams_dropped + dropped;
 	h->ledger.marks = m->ledger.marks + (stored ? b->marks : 0);
 	if (b->loss_pending || stored < b->usable) {
 		h->loss_due = 1;
@@ -131,7 +135,7 @@ static void complete(struct worker *w, struct consumer_stream *t, struct batch *
 	counters_add(w->counters, COUNTER_bytes_discarded_protocol, b->bytes - b->usable);
 	counters_add(w->counters, COUNTER_bytes_discarded_disk + m->cause, b->usable - stored);
 	counters_add(w->counters, COUNTER_datagrams_received, b->datagrams);
-	counters_add(w->counters, COUNTER_datagrams_dropped, b->drops - h->drop_counter);
+	counters_add(w->counters, COUNTER_datagrams_dropped, dropped);
 	counters_add(w->counters, COUNTER_pages_marked, stored ? b->marks : 0);
 	h->drop_counter = b->drops;
 	t->source->chunk_bytes += stored;
@@ -161,6 +165,8 @@ static void collect(struct worker *w, struct consumer_stream *t, struct batch *r
 
 		if (!m->datagram[i].msg_len)
 			continue; /* unused, or an empty datagram */
+		/* The pointer may be a dead relayd's. */
+		m->datagram[i].msg_hdr.msg_control = w->slot->control[m - w->slot->half][i];
 		(void)drops_of(&m->datagram[i], &drops);
 		add_datagram(ret, &format, w->slot->buffer[i], m->datagram[i].msg_len,
 			     drops > ret->drops);
@@ -217,7 +223,7 @@ ssize_t move_datagrams(struct consumer_stream *t)
 	collect(w, t, &b);
 	complete(w, t, &b);
 	become_idle(w);
-	return b.bytes ? (ssize_t)b.bytes : -EAGAIN;
+	return b.bytes ? (ssize_t)b.bytes : 1; /* empty ones: there may be more behind them */
 }
 
 static void free_inbox(struct worker *w, unsigned index)
@@ -243,12 +249,16 @@ static void complete_inbox(struct worker *w, struct consumer_stream *t)
 	const struct inbox_half *in = inbox_now(slot);
 
 	if (in->state == INBOX_ASSIGNED && in->stream.id == t->ref.id) {
-		struct batch b = {.drops = stream_now(t->slot)->drop_counter};
+		struct batch b = {.drops = stream_now(t->slot)->drop_counter, .told = in->drops};
 		struct page_format format;
 
 		scan_datagram(t, slot->buffer, in->datagram.msg_len);
 		format = source_view_format(source_now(t->source->slot));
-		add_datagram(&b, &format, slot->buffer, in->datagram.msg_len, false);
+		if (in->datagram.msg_len)
+			add_datagram(&b, &format, slot->buffer, in->datagram.msg_len,
+				     in->drops > 0);
+		else
+			b.loss_pending = in->drops > 0;
 		complete(w, t, &b);
 		free_inbox(w, m->inbox);
 	}
@@ -263,6 +273,13 @@ void move_inbox(struct consumer_stream *t, unsigned inbox)
 	m->inbox = inbox;
 	move_commit(w->slot);
 	complete_inbox(w, t);
+}
+
+void datagrams_drain(struct consumer_stream *t)
+{
+	/* As many as its queue may have held; a sender that does not stop is not waited for. */
+	for (unsigned i = 0; t->fd >= 0 && i < DRAIN_BATCHES && move_datagrams(t) > 0; i++)
+		;
 }
 
 void datagrams_recover(struct consumer_stream *t)

@@ -52,6 +52,7 @@ struct consumer_source {
 	struct trace_dat_layout layout;
 	int file[2];          /* of chunk[0], chunk[1]; -1: not open here */
 	bool asked;           /* for its session, since the last tick */
+	bool asked_drain;     /* likewise */
 	bool announced;       /* the chunk that an earlier relayd renamed */
 	bool listed;          /* in worker->sources */
 	bool orphan;          /* was counted as one */
@@ -137,6 +138,8 @@ void datagrams_refuse(struct worker *w, unsigned inbox);
 /* Complete a move that an earlier relayd left: through the pipe, or of datagrams. */
 void move_recover(struct consumer_stream *t);
 void datagrams_recover(struct consumer_stream *t);
+/* Before the end of a UDP stream: what its own socket holds. */
+void datagrams_drain(struct consumer_stream *t);
 /* The same, of a stream that nobody knows: what the pipe holds is thrown away. */
 void move_abandon(struct worker *w);
 /* At the end of a UDP stream: drops behind the last datagram. */

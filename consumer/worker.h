@@ -43,6 +43,9 @@ struct worker_events {
 	/* Which session? @host: the node name, "" if there is none. Answer: set source_slot.session
 	 * (sessiond-lite does), then worker_look(). Asked again every second until then. */
 	void (*match)(void *ctx, struct state_ref source, const char *host);
+	/* UDP: the source's linger is over. Hand over what waits on its ports' shared sockets, then
+	 * set source_front.drained and worker_look(). Asked again until then. */
+	void (*drain)(void *ctx, struct state_ref source);
 	/* An inbox slot is free again. */
 	void (*inbox_freed)(void *ctx);
 	/* A stream has ended and its descriptor here is closed (stream_slot.closed is set). */

@@ -23,6 +23,7 @@
 enum event {
 	EVENT_ROOM,
 	EVENT_MATCH,
+	EVENT_DRAIN,
 	EVENT_INBOX_FREED,
 	EVENT_STREAM_CLOSED,
 	EVENT_CHUNK,
@@ -70,6 +71,11 @@ static void event_match(void *ctx, struct state_ref source, const char *host)
 	post(ctx, &m);
 }
 
+static void event_drain(void *ctx, struct state_ref source)
+{
+	post(ctx, &(struct event_message){.event = EVENT_DRAIN, .ref = source});
+}
+
 static void event_inbox_freed(void *ctx)
 {
 	post(ctx, &(struct event_message){.event = EVENT_INBOX_FREED});
@@ -99,6 +105,7 @@ static void event_stopped(void *ctx, struct worker *worker)
 static const struct worker_events worker_events = {
 	.room = event_room,
 	.match = event_match,
+	.drain = event_drain,
 	.inbox_freed = event_inbox_freed,
 	.stream_closed = event_stream_closed,
 	.chunk = event_chunk,
@@ -186,6 +193,9 @@ static void on_event(struct mpsc_node *node, void *arg)
 	case EVENT_MATCH:
 		out.type = LINK_MATCH;
 		link_send(r, &out, -1);
+		break;
+	case EVENT_DRAIN:
+		source_front_linger_over(r, m->ref);
 		break;
 	case EVENT_INBOX_FREED:
 		shared_run(r);

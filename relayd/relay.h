@@ -83,7 +83,9 @@ void source_front_unclaimed(struct relay *r, struct state_ref conversation);
 /* Its control connection has ended. */
 void source_front_control_ended(struct relay *r, struct source_slot *s, bool orderly,
 				enum close_reason reason);
-/* All connections that will ever come have been handed over. */
+/* UDP: no more datagrams are waited for. */
+void source_front_linger_over(struct relay *r, struct state_ref ref);
+/* All connections and datagrams that will ever come have been handed over. */
 void source_front_drained(struct relay *r, struct state_ref ref);
 /* Ask again for what an earlier relayd had asked. */
 void source_front_resume(struct relay *r);
@@ -108,6 +110,10 @@ int shared_new(struct relay *r);
 void shared_add(struct relay *r, const struct link_item *item, int fd); /* owns fd */
 /* A stream's own socket has come: give it to the worker behind what waits on the shared one. */
 void shared_own_socket(struct relay *r, struct state_ref ref, int fd);
+/* A UDP source is new: what its ports' sockets have dropped so far is not its loss. */
+void shared_begin(struct relay *r, const struct source_slot *s);
+/* Hand over what waits for a UDP source. False: not now, since inbox slots are short. */
+bool shared_drain(struct relay *r, const struct source_slot *s);
 /* At the start, and when an inbox slot became free. */
 void shared_run(struct relay *r);
 void shared_resume_inbox(struct relay *r);

@@ -9,9 +9,12 @@
  *   socket is handed to the worker, behind those datagrams.
  *
  * A datagram that no lease explains is a stray: thrown away and counted.
+ * What the kernel drops here may be anybody's: every stream that is still to come through here is
+ * told of it, as drops in front of its next datagram, or behind its last one without a datagram.
  * Thread: the front loop's (workers free inbox slots).
  */
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -44,6 +47,51 @@ struct shared_ports {
 	uint64_t sequence;
 	uint64_t *asked; /* by stream slot index: the id for which a socket was asked */
 };
+
+/* Drops of the port's sockets so far; `but` (0: none) is left out. */
+static uint32_t drops_now(const struct relay *r, uint16_t port, uint64_t but)
+{
+	uint32_t info[SK_MEMINFO_VARS], sum = 0;
+	const struct shared_port *p;
+
+	cds_list_for_each_entry (p, &r->shared->ports, node) {
+		socklen_t len = sizeof(info);
+
+		if (p->port == port && p->id != but &&
+		    getsockopt(p->fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0 &&
+		    len >= (SK_MEMINFO_DROPS + 1) * sizeof(info[0]))
+			sum += info[SK_MEMINFO_DROPS];
+	}
+	return sum;
+}
+
+/* Drops of its socket up to the datagram that was received. */
+static uint32_t drops_at(struct inbox_slot *slot)
+{
+	const struct inbox_half *h = inbox_now(slot);
+	struct msghdr m = h->datagram.msg_hdr;
+	uint32_t n = 0;
+
+	m.msg_control = slot->control[h - slot->half]; /* the pointer may be a dead relayd's */
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+			memcpy(&n, CMSG_DATA(c), sizeof(n));
+	return n;
+}
+
+/* What is new to the stream. */
+static uint32_t drops_unknown_to(const struct stream_slot *stream, uint32_t total)
+{
+	int32_t n = (int32_t)(total - atomic_load(&stream->shared_drops));
+
+	return n > 0 ? (uint32_t)n : 0;
+}
+
+static void note_told(struct stream_slot *stream, uint32_t drops, uint32_t total)
+{
+	if (drops)
+		atomic_store(&stream->shared_drops, total);
+}
 
 static unsigned free_inbox(const struct relay *r)
 {
@@ -78,9 +126,10 @@ static void assign(struct relay *r, unsigned index)
 {
 	struct inbox_slot *slot = &r->st.inbox[index];
 	const struct inbox_half *now = inbox_now(slot);
-	const struct stream_slot *stream;
+	struct stream_slot *stream;
 	struct stream_entry entry;
 	struct inbox_half *h;
+	uint32_t total, drops;
 	struct addr from;
 
 	if (!now->datagram.msg_len ||
@@ -92,10 +141,15 @@ static void assign(struct relay *r, unsigned index)
 	/* The first sender is the stream; another socket of the same host is not. */
 	if (!stream || (stream->peer.port && stream->peer.port != from.port))
 		goto stray;
+	total = drops_at(slot) + drops_now(r, now->port, now->socket);
+	drops = drops_unknown_to(stream, total);
 	h = inbox_begin(slot);
 	h->state = INBOX_ASSIGNED;
 	h->stream = entry.stream;
+	h->drops = drops;
+	h->drops_total = total;
 	inbox_commit(slot);
+	note_told(stream, drops, total);
 	worker_inbox(r->workers[entry.worker], index);
 	ask_own_socket(r, &entry, &from);
 	return;
@@ -119,13 +173,17 @@ static int receive(struct shared_port *p)
 	if (state_touch(&r->st, slot, sizeof(*slot)) < 0)
 		return -ENOBUFS;
 	h = inbox_begin(slot);
-	*h = (struct inbox_half){
-		.state = INBOX_RECEIVING, .port = p->port, .sequence = ++r->shared->sequence};
+	*h = (struct inbox_half){.state = INBOX_RECEIVING,
+				 .port = p->port,
+				 .socket = p->id,
+				 .sequence = ++r->shared->sequence};
 	h->iov = (struct iovec){slot->buffer, STATE_DATAGRAM};
 	h->datagram.msg_hdr = (struct msghdr){.msg_name = &slot->from,
 					      .msg_namelen = sizeof(slot->from),
 					      .msg_iov = &h->iov,
-					      .msg_iovlen = 1};
+					      .msg_iovlen = 1,
+					      .msg_control = slot->control[h - slot->half],
+					      .msg_controllen = sizeof(slot->control[0])};
 	inbox_commit(slot);
 	n = recvmmsg(p->fd, &h->datagram, 1, MSG_DONTWAIT, NULL);
 	if (n < 0) {
@@ -174,16 +232,72 @@ static bool port_read_empty(struct relay *r, uint16_t port)
 	return true;
 }
 
+/* Tell the stream of drops behind its last datagram. False: no inbox slot is free. */
+static bool tell_drops(struct relay *r, struct state_ref ref)
+{
+	struct stream_slot *stream = state_stream(&r->st, ref);
+	struct source_slot *s = stream ? state_source(&r->st, stream->source) : NULL;
+	uint32_t worker = s ? atomic_load(&s->worker) : 0;
+	uint32_t total, drops;
+	struct inbox_slot *slot;
+	unsigned index;
+
+	if (!worker || atomic_load(&stream->own_socket))
+		return true;
+	total = drops_now(r, stream->port, 0);
+	drops = drops_unknown_to(stream, total);
+	if (!drops)
+		return true;
+	index = free_inbox(r);
+	if (index == STATE_INBOX)
+		return false;
+	slot = &r->st.inbox[index];
+	if (state_touch(&r->st, slot, sizeof(*slot)) < 0)
+		return false;
+	*inbox_begin(slot) = (struct inbox_half){.state = INBOX_ASSIGNED,
+						 .port = stream->port,
+						 .drops = drops,
+						 .drops_total = total,
+						 .stream = ref,
+						 .sequence = ++r->shared->sequence};
+	inbox_commit(slot);
+	note_told(stream, drops, total);
+	worker_inbox(r->workers[worker - 1], index);
+	return true;
+}
+
 static void hand_over(struct relay *r, const struct waiting *w)
 {
 	struct stream_slot *stream = state_stream(&r->st, w->stream);
 	struct source_slot *s = stream ? state_source(&r->st, stream->source) : NULL;
 	uint32_t worker = s ? atomic_load(&s->worker) : 0;
 
-	if (worker)
+	if (worker) {
 		worker_stream(r->workers[worker - 1], w->stream, w->fd);
-	else
+		atomic_store(&stream->own_socket, 1);
+	} else {
 		close(w->fd);
+	}
+}
+
+void shared_begin(struct relay *r, const struct source_slot *s)
+{
+	for (uint32_t i = s->first_stream; s->transport == TRANSPORT_UDP && i;
+	     i = r->st.stream[i - 1].next)
+		atomic_store(&r->st.stream[i - 1].shared_drops,
+			     drops_now(r, r->st.stream[i - 1].port, 0));
+}
+
+bool shared_drain(struct relay *r, const struct source_slot *s)
+{
+	for (uint32_t i = s->first_stream; i; i = r->st.stream[i - 1].next) {
+		const struct stream_slot *t = &r->st.stream[i - 1];
+
+		if (!port_read_empty(r, t->port) || !tell_drops(r, state_ref_of_stream(&r->st, t)))
+			return false;
+	}
+	shared_run(r);
+	return true;
 }
 
 void shared_run(struct relay *r)
@@ -194,7 +308,7 @@ void shared_run(struct relay *r)
 	if (!r->synced)
 		return; /* the leases of what is to come are not all known yet */
 	cds_list_for_each_entry_safe (w, next, &r->shared->waiting, node) {
-		if (!port_read_empty(r, w->port))
+		if (!port_read_empty(r, w->port) || !tell_drops(r, w->stream))
 			break;
 		hand_over(r, w);
 		cds_list_del(&w->node);
@@ -274,10 +388,12 @@ void shared_resume_inbox(struct relay *r)
 				stream ? state_source(&r->st, stream->source) : NULL;
 			uint32_t worker = s ? atomic_load(&s->worker) : 0;
 
-			if (worker)
+			if (worker) { /* the commit was made, what follows it perhaps not */
+				note_told(stream, h->drops, h->drops_total);
 				worker_inbox(r->workers[worker - 1], next);
-			else
+			} else {
 				set_free(&r->st.inbox[next]);
+			}
 		}
 	}
 	r->shared->sequence = done > r->shared->sequence ? done : r->shared->sequence;

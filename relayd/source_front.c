@@ -68,6 +68,7 @@ void source_front_adopt(struct relay *r, struct source_slot *s)
 	if (!w) {
 		w = least_assigned(r) + 1;
 		count_protocol(r, s->protocol);
+		shared_begin(r, s);
 		atomic_store(&s->worker, w);
 	}
 	r->assigned[w - 1] += s->cpus;
@@ -89,10 +90,8 @@ static void ask_drain(struct relay *r, struct source_slot *s)
 {
 	struct state_ref ref = state_ref_of_source(&r->st, s);
 
-	if (s->transport == TRANSPORT_UDP) { /* its linger says when nothing more can come */
-		source_front_drained(r, ref);
+	if (s->transport == TRANSPORT_UDP) /* when its linger is over, its worker asks */
 		return;
-	}
 	link_send(r, &(struct link_message){.type = LINK_DRAIN, .ref = ref}, -1);
 }
 
@@ -125,6 +124,14 @@ void source_front_unclaimed(struct relay *r, struct state_ref conversation)
 		source_front_control_ended(r, s, false, CLOSE_eof_in_handshake);
 		return;
 	}
+}
+
+void source_front_linger_over(struct relay *r, struct state_ref ref)
+{
+	struct source_slot *s = state_source(&r->st, ref);
+
+	if (s && r->synced && shared_drain(r, s))
+		source_front_drained(r, ref);
 }
 
 void source_front_drained(struct relay *r, struct state_ref ref)
