@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: MIT
 """udp_loss.py - datagrams that this host drops: counted one by one, marked in the file, shown by the report."""
 
+import os
+import random
 import time
 
-from rig.case import Failed, case, known, main
+from rig.case import Failed, case, main
 from rig.dialect import V1, V3, UdpStream
 from rig.metadata import Head
 from rig.relay import Relay, wait_for
 from rig.subbuffer import BLOCK, Kernel
+
+seed = int(os.environ.get("TRACERELAY_WIRE_SEED") or time.time_ns() % 1_000_000)
 
 MIB = 1 << 20
 LINGER = {"trace-cmd.udp-linger": "300ms"}
@@ -120,7 +124,6 @@ def datagrams_of_many_pages():
 
 
 @case
-@known("drops on a port's shared socket, before a stream has its own, are neither counted nor marked")
 def lost_before_anything_was_read():
     """relayd stands still from the first datagram on: the shared socket's queue overflows, which is no secret either."""
     with Relay(LINGER, small_queues=True) as relay:
@@ -134,6 +137,88 @@ def lost_before_anything_was_read():
         relay.await_received(await_stored)
         client.finish()
         check(relay.await_results(1)[0], kernel, least=100)
+
+
+@case
+def killed_before_anything_was_read():
+    """The same, and the relayd that the client had talked to is dead: the next one knows of the loss."""
+    with Relay(LINGER, small_queues=True) as relay:
+        kernel = Kernel()
+        client = begin(relay, kernel)
+        with relay.frozen():
+            flood(client, kernel, 5)
+            relay.kill()
+        for _ in range(5):
+            relay.kill_and_wait()
+        wait_for("the queues to be empty", lambda: relay.try_status() and silent(relay))
+        send(client, kernel, 5, 5)
+        client.finish()
+        check(relay.await_results(1)[0], kernel, 5, least=100)
+
+
+@case
+def linger_passes_unread():
+    """The relay's own delay is nobody's loss: what came in time is stored, however late it is read."""
+    with Relay({"trace-cmd.udp-linger": "20ms"}) as relay:
+        for n in range(4):
+            kernel = Kernel()
+            client = begin(relay, kernel)
+            if n % 2:  # the streams have sockets of their own
+                send(client, kernel, 2)
+                await_all(relay, kernel)
+            with relay.frozen():
+                send(client, kernel, 20, 3)
+                client.finish()
+                time.sleep(0.1)  # the linger passes
+                if n > 1:
+                    relay.kill()
+            result = relay.await_results(n + 1)[-1]
+            result.must_hold(kernel)
+
+
+@case
+def other_peers_losses():
+    """Who has a socket of its own is not concerned by what the port's shared one drops."""
+    with Relay(LINGER, small_queues=True) as relay:
+        kernel = Kernel(cpus=1)
+        client = begin(relay, kernel, source="127.0.0.5")
+        send(client, kernel, 3)
+        await_all(relay, kernel)
+        other = Kernel(cpus=1)
+        loud = begin(relay, other, source="127.0.0.6")
+        with relay.frozen():
+            flood(loud, other, 15)
+        wait_for("the queues to be empty", lambda: silent(relay))
+        relay.kill_and_wait()
+        send(client, kernel, 3)
+        send(loud, other, 3, 15)
+        client.finish()
+        loud.finish()
+        results = {result.record["peer"].partition(":")[0]: result for result in relay.await_results(2)}
+        results["127.0.0.5"].must_hold(kernel)
+        check(results["127.0.0.6"], other, 15, least=20)
+
+
+@case
+def killed_behind_a_loss():
+    """SIGKILL just when datagrams are received whose ancillary data tells of drops."""
+    randomly = random.Random(seed)
+    with Relay(LINGER, small_queues=True) as relay:
+        kernel = Kernel(cpus=1)
+        client = begin(relay, kernel)
+        send(client, kernel, 3, 15)
+        await_all(relay, kernel)
+        for _ in range(15):
+            with relay.frozen():
+                flood(client, kernel, 15)
+            end = time.perf_counter() + randomly.random() * 0.004
+            while time.perf_counter() < end:
+                pass
+            relay.kill()
+            send(client, kernel, 2, 15)
+            wait_for("the queues to be empty", lambda: relay.try_status() and silent(relay))
+        client.finish()
+        check(relay.await_results(1)[0], kernel, 15, least=100)
 
 
 @case
@@ -217,4 +302,5 @@ def first_datagram_decides():
         relay.await_results(1)[0].must_hold(kernel)
 
 
+print(f"seed {seed}")
 main()
