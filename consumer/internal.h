@@ -138,10 +138,10 @@ void datagrams_refuse(struct worker *w, unsigned inbox);
 /* Complete a move that an earlier relayd left: through the pipe, or of datagrams. */
 void move_recover(struct consumer_stream *t);
 void datagrams_recover(struct consumer_stream *t);
+/* The same, of a stream that nobody knows: what was received is thrown away. Returns the bytes. */
+uint64_t move_abandon(struct worker *w);
 /* Before the end of a UDP stream: what its own socket holds. */
 void datagrams_drain(struct consumer_stream *t);
-/* The same, of a stream that nobody knows: what the pipe holds is thrown away. */
-void move_abandon(struct worker *w);
 /* At the end of a UDP stream: drops behind the last datagram. */
 void datagrams_note_tail(struct consumer_stream *t);
 

@@ -243,10 +243,15 @@ void move_recover(struct consumer_stream *t)
 	recover_pipe(t->source->worker, t);
 }
 
-void move_abandon(struct worker *w)
+uint64_t move_abandon(struct worker *w)
 {
+	const struct move_half *m = move_now(w->slot);
 	size_t left = pipe_holds(w);
+	uint64_t lost = left;
 
+	for (unsigned i = 0; m->kind == MOVE_DATAGRAMS && i < STATE_BATCH; i++)
+		lost += m->datagram[i].msg_len;
 	(void)drain(w, w->null_fd, NULL, &left);
 	become_idle(w);
+	return lost;
 }

@@ -103,11 +103,15 @@ static void recover_move(struct worker *w)
 	if (m->kind == MOVE_IDLE)
 		return;
 	t = find_stream(w, m->stream);
-	if (!t) { /* cannot happen while sessiond-lite keeps slots until they are done */
-		log_error("move-without-stream",
-			  "a move of stream %llu was found, the stream was not",
-			  (unsigned long long)m->stream.id);
-		move_abandon(w);
+	if (!t) {
+		/* The last move before its end found nothing, and stayed as it was. Else it
+		 * cannot happen: sessiond-lite keeps slots until they are done. */
+		uint64_t id = m->stream.id, lost = move_abandon(w);
+
+		if (lost)
+			log_error("move-without-stream",
+				  "%llu bytes of stream %llu were found, the stream was not",
+				  (unsigned long long)lost, (unsigned long long)id);
 	} else if (m->kind == MOVE_STORE || m->kind == MOVE_DISCARD) {
 		move_recover(t);
 	} else {
