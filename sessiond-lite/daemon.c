@@ -43,13 +43,16 @@
 #define STREAMS_A_SOURCE 4u
 #define STREAMS_MIN      65536u
 
+/* Somebody may send one request to end twice: timeout(1), to the process and to its group. */
+#define SAME_REQUEST 500u /* ms */
+
 struct daemon {
 	const struct options *options;
 	int report; /* -1: stdout */
 	uv_loop_t loop;
 	uv_signal_t signal[3]; /* TERM, INT, HUP */
 	size_t n_signals;      /* initialized */
-	unsigned signals;      /* that asked us to end */
+	uint64_t asked_to_end; /* uv_now(); 0: nobody did */
 	bool announced, clean;
 	struct workplace place;
 	int options_fd, status_fd; /* -1: not open */
@@ -205,13 +208,16 @@ static void on_signal(uv_signal_t *h, int signum)
 {
 	struct daemon *d = h->data;
 
-	if (d->signals++) {
+	if (d->asked_to_end) {
+		if (uv_now(&d->loop) - d->asked_to_end < SAME_REQUEST)
+			return;
 		log_warning("leaving", "a second signal (%s): leaving relayd to finish alone",
 			    strsignal(signum));
 		d->clean = false;
 		uv_stop(&d->loop);
 		return;
 	}
+	d->asked_to_end = uv_now(&d->loop);
 	log_info("shutdown", "%s: finishing the open chunks", strsignal(signum));
 	notify("STOPPING=1");
 	listener_remove_all(d->listeners);
