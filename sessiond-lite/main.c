@@ -27,7 +27,7 @@ static void print_help(void)
 	     "  --daemonize              go to the background when ready\n"
 	     "  --help, --version        print this, the version\n"
 	     "\n"
-	     "SIGTERM finishes the open traces and ends both. Options:\n");
+	     "SIGTERM finishes the open traces and ends both.\n");
 	options_print_help(stdout);
 }
 
