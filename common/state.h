@@ -316,8 +316,8 @@ struct stream_slot {
 	/* UDP: drops of the port's shared sockets, as far as this stream has been told; and whether
 	 * its own socket was handed to its worker, so that they concern it no more. */
 	_Atomic uint32_t shared_drops, own_socket; /* [F] */
-	struct addr peer;           /* [S] of the connection, or of the first datagram */
-	_Atomic uint32_t count;     /* [W] */
+	struct addr peer;       /* [S] of the connection, or of the first datagram */
+	_Atomic uint32_t count; /* [W] */
 	struct stream_half half[2];
 };
 STATE_HALVES(stream, struct stream_slot, struct stream_half)
