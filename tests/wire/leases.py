@@ -174,6 +174,7 @@ def exhausted_pool():
                     raise Failed(f"{dialect.name}: {e} instead of CLOSE") from e
                 continue
             raise Failed(f"{dialect.name} is not refused")
+        relay.await_counter("closed_ports_exhausted", 4)
         if relay.counter("closed_ports_exhausted") != 4:
             raise Failed(f"closed_ports_exhausted is {relay.counter('closed_ports_exhausted')}")
         one, _ = begin(relay, None, cpus=1)
