@@ -154,6 +154,25 @@ void store_descriptors_give(struct store *s, uint32_t n)
 	s->descriptors -= n;
 }
 
+/*
+ * A free slot, before it is another's. Threads of relayd may be looking at it: each word is one
+ * write, and whoever sees one of them sees that the old id is gone.
+ */
+static void clear(void *slot, size_t size)
+{
+	typedef uint64_t __attribute__((may_alias)) any_word;
+	any_word *word = slot;
+
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < size / sizeof(*word); i++)
+		__atomic_store_n(&word[i], 0, __ATOMIC_RELAXED);
+}
+
+_Static_assert(offsetof(struct conversation_slot, reply) % sizeof(uint64_t) == 0 &&
+		       sizeof(struct stream_slot) % sizeof(uint64_t) == 0 &&
+		       offsetof(struct source_slot, metadata) % sizeof(uint64_t) == 0,
+	       "slots are cleared word by word");
+
 uint64_t store_new_id(struct store *s)
 {
 	return atomic_fetch_add(&s->st.header->next_id, 1);
@@ -194,7 +213,7 @@ int store_conversation_add(struct store *s, int fd, const struct store_conversat
 		goto fail;
 	}
 	/* The id is 0 until the end; the ring and the reply mean nothing without the halves. */
-	memset((void *)slot, 0, offsetof(struct conversation_slot, reply));
+	clear(slot, offsetof(struct conversation_slot, reply));
 	slot->own_session = what->own_session;
 	slot->peer = what->peer;
 	slot->local = what->local;
@@ -264,7 +283,7 @@ static int stream_take(struct store *s, struct state_ref *ret)
 		}
 		s->touched += n;
 	}
-	memset((void *)slot, 0, sizeof(*slot));
+	clear(slot, sizeof(*slot));
 	s->streams.fd[index] = PROMISED;
 	s->descriptors++; /* the caller saw that there is room */
 	*ret = (struct state_ref){.index = index, .id = store_new_id(s)};
@@ -317,7 +336,7 @@ int store_source_reserve(struct store *s, uint32_t cpus, struct state_ref *ret_s
 			return r;
 		}
 	}
-	memset((void *)slot, 0, offsetof(struct source_slot, metadata));
+	clear(slot, offsetof(struct source_slot, metadata));
 	*ret_source = (struct state_ref){.index = index, .id = store_new_id(s)};
 	return 0;
 }
