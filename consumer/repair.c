@@ -303,6 +303,18 @@ static int finish(const struct repair *r, struct patient *p, bool readable)
 	return 0;
 }
 
+/* No certificate, so no page was stored yet: being made now, or its maker died over it. */
+static int remove_unborn(const struct repair *r, const struct patient *p)
+{
+	struct stat sb;
+
+	if (fstat(p->fd, &sb) < 0)
+		return -errno;
+	if ((int64_t)sb.st_mtim.tv_sec * 1000000000 + sb.st_mtim.tv_nsec >= r->before_ns)
+		return 0;
+	return unlinkat(p->dir, p->open_name, 0) < 0 ? -errno : 0;
+}
+
 /* 1: repaired; 0: not ours to repair; negative errno. */
 static int repair_chunk(const struct repair *r, int dir, const char *path, const char *open_name)
 {
@@ -317,9 +329,11 @@ static int repair_chunk(const struct repair *r, int dir, const char *path, const
 	snprintf(p.open_name, sizeof(p.open_name), "%s", open_name);
 	p.fd = openat(dir, open_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (p.fd < 0)
-		return -errno;
+		return errno == ENOENT ? 0 : -errno; /* it was finished just now */
 	err = birth_read(p.fd, &p.record, &p.cpus);
-	if (err < 0) {
+	if (err == -ENODATA)
+		err = remove_unborn(r, &p);
+	if (err < 0 || !p.cpus) {
 		close(p.fd);
 		return err;
 	}
