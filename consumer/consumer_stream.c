@@ -118,8 +118,16 @@ static void after_move(struct consumer_stream *t)
 		s->run(s);
 }
 
+/* A session that was started again, before the worker was told: what comes now is stored. */
+static void before_move(struct consumer_stream *t)
+{
+	if (stream_now(t->slot)->chunk == STREAM_NO_CHUNK)
+		rotation_switch(t);
+}
+
 static void turn_of_datagrams(struct consumer_stream *t)
 {
+	before_move(t);
 	for (unsigned i = 0; i < DATAGRAM_TURNS; i++)
 		if (move_datagrams(t) <= 0)
 			break;
@@ -129,8 +137,10 @@ static void turn_of_datagrams(struct consumer_stream *t)
 static void turn_of_pages(struct consumer_stream *t)
 {
 	struct consumer_source *s = t->source;
-	ssize_t n = move_stream(t);
+	ssize_t n;
 
+	before_move(t);
+	n = move_stream(t);
 	if (n == -EAGAIN)
 		return;
 	if (n > 0) {

@@ -189,6 +189,30 @@ Test(worker, a_stopped_session_discards_and_counts)
 	rig_free(&rig);
 }
 
+Test(worker, what_comes_after_start_is_stored)
+{
+	rig_make(&rig, TRANSPORT_TCP);
+	rig_start(&rig);
+	rig_metadata(&rig, 6, SIZE_MAX);
+	rig_send_pages(&rig, 0, 0, 2);
+	rig_wait(rig_stream(&rig, 0).ledger.stored == 2 * RIG_PAGE);
+	atomic_store(&rig.session->stopped, 1);
+	worker_look_all(rig.worker);
+	rig_wait(rig.chunks == 1);
+	rig_send_pages(&rig, 0, 2, 3);
+	rig_wait(rig_stream(&rig, 0).ledger.discarded[DISCARD_STOPPED] == 3 * RIG_PAGE);
+	atomic_store(&rig.session->stopped, 0); /* the worker has yet to be told */
+	rig_send_pages(&rig, 0, 5, 2);
+	close_streams();
+	rig_end_control(&rig, true);
+	rig_wait(rig.finished);
+	rig_chunk_open(&rig, "trace.000002.dat", &chunk);
+	rig_chunk_expect(&chunk, 0, 5, 2, true);
+	cr_assert_eq(chunk.record.streams[0].ledger.discarded[DISCARD_STOPPED], 3 * RIG_PAGE);
+	rig_chunk_close(&chunk);
+	rig_free(&rig);
+}
+
 Test(worker, a_full_disk_discards_and_stores_again)
 {
 	struct rlimit small = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY}, large;
