@@ -21,6 +21,7 @@ from rig.subbuffer import BLOCK, Kernel
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2
 MIB = 1 << 20
+FULL = ("disk", "finish", "database-failed")  # what a full disk may be told by
 
 
 @contextlib.contextmanager
@@ -155,7 +156,7 @@ def fill_and_go_on(relay, ballast, dialect, tcp, before):
 def tmpfs_in_the_middle():
     """TCP and UDP, new and old clients."""
     with small_tmpfs(16 * MIB) as where:
-        with Relay({"trace-cmd.udp-linger": "100ms"}, output=where) as relay:
+        with Relay({"trace-cmd.udp-linger": "100ms"}, output=where, errors=FULL) as relay:
             for n, (dialect, tcp) in enumerate(((V3, True), (V3, False), (V1, True))):
                 fill_and_go_on(relay, Ballast(where, 2 * MIB), dialect, tcp, 0)
             if relay.counter("disk_full_episodes") < 3:
@@ -169,7 +170,7 @@ def tmpfs_in_the_middle():
 @case
 def ext4_in_the_middle():
     with small_ext4(32 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             fill_and_go_on(relay, Ballast(where, 4 * MIB), V3, True, 0)
 
 
@@ -177,7 +178,7 @@ def ext4_in_the_middle():
 def control_and_status_while_full():
     """Both answer at once; what needs the disk says so; nothing hangs."""
     with small_tmpfs(8 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             relay.control("create-session", "early", "--match", "addr=127.0.0.77")
             ballast = Ballast(where, 2 * MIB)
             client, kernel = recording(relay)
@@ -221,7 +222,7 @@ def control_and_status_while_full():
 def full_before_the_client_comes():
     """Its metadata waits, its pages are counted; when there is room its file is made, readable."""
     with small_tmpfs(8 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             ballast = Ballast(where, 2 * MIB)
             ballast.fill()
             for n, dialect in enumerate(DIALECTS):
@@ -246,7 +247,7 @@ def full_before_the_client_comes():
 def end_while_full():
     """The client ends while there is no room for the record: finished as soon as there is."""
     with small_tmpfs(8 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             ballast = Ballast(where, 2 * MIB)
             client, kernel = recording(relay)
             send(relay, client, kernel, 50)
@@ -264,7 +265,7 @@ def end_while_full():
 def killed_while_full():
     """SIGKILL of relayd while pages are discarded: the sums go on where they were."""
     with small_tmpfs(8 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             ballast = Ballast(where, 2 * MIB)
             client, kernel = recording(relay)
             send(relay, client, kernel, 50)
@@ -289,7 +290,7 @@ def killed_while_full():
 def old_chunks_make_room():
     """--keep-chunks bounds a session: 24 MiB go through 12."""
     with small_tmpfs(12 * MIB) as where:
-        with Relay(output=where) as relay:
+        with Relay(output=where, errors=FULL) as relay:
             relay.control(
                 "create-session", "ring", "--match", "addr=127.0.0.0/8", "--rotate-size", "1M", "--keep-chunks", "3"
             )

@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -89,9 +90,9 @@ def stopped(pid):
 
 
 class Relay:
-    def __init__(self, sets=None, output=None, ports=None, small_queues=False, env=None):
+    def __init__(self, sets=None, output=None, ports=None, small_queues=False, errors=()):
         """sets: more options. output: output.dir. ports: size of the lease pool. small_queues: without the right to
-        exceed net.core.rmem_max. Options that take ports use those that this test owns."""
+        exceed net.core.rmem_max. errors: events that may be logged as errors."""
         self.env = environment()
         self.work = tempfile.mkdtemp(prefix="tracerelay-wire.")
         os.chmod(self.work, 0o755)
@@ -112,7 +113,7 @@ class Relay:
             "log.target": "stderr",
         }
         self.options.update(sets or {})
-        self.extra_env = env or {}
+        self.errors = errors
         self.process = None
         self.killed_sessiond = False
         self.starts = 0
@@ -152,7 +153,7 @@ class Relay:
                 print(f"    everything is in {self.work}")
 
     def start(self):
-        env = dict(os.environ, **self.extra_env)
+        env = dict(os.environ)
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             san = os.path.join(self.work, "san", name[:4].lower())
             env[name] = ":".join(filter(None, (env.get(name), f"log_path={san}")))
@@ -210,6 +211,12 @@ class Relay:
                 text = f.read()
             if text:
                 raise Failed("a sanitizer reports:\n" + text[:3000])
+        for n in range(1, self.starts + 1):
+            with open(os.path.join(self.work, f"relay.{n}.log"), encoding="utf8", errors="replace") as f:
+                for line in f:
+                    event = re.search(r" error ([\w-]+):", line)
+                    if event and event.group(1) not in self.errors:
+                        raise Failed(f"an error is logged: {line.strip()}")
 
     def show_state(self):
         status = self.try_status() if self.process else None
