@@ -283,12 +283,17 @@ void rotation_freeze_last(struct consumer_source *s, uint32_t why)
 {
 	unsigned present = source_view_current_chunk(source_now(s->slot));
 	struct consumer_stream *t;
+	uint32_t number;
 
 	if (present == 2)
 		return;
+	number = source_now(s->slot)->chunk[present].number;
 	cds_list_for_each_entry (t, &s->streams, node) {
+		/* A killed relayd had frozen it: done again, it would freeze an empty end. */
+		if (stream_now(t->slot)->frozen_number == number)
+			continue;
 		cut_partial(t);
-		leave_chunk(t, source_now(s->slot)->chunk[present].number, STREAM_NO_CHUNK, 0);
+		leave_chunk(t, number, STREAM_NO_CHUNK, 0);
 	}
 	freeze(s, present, true, why);
 }

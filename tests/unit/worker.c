@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/wire.h"
@@ -302,6 +303,49 @@ Test(worker, a_shutdown_finishes_what_is_open)
 	rig_chunk_open(&rig, "trace.dat", &chunk);
 	rig_chunk_expect(&chunk, 0, 0, 2, false);
 	cr_assert_not(chunk.record.complete);
+	rig_chunk_close(&chunk);
+	rig_free(&rig);
+}
+
+/* Killed between two streams' last steps: the one that has left its chunk must not leave it again.
+ */
+Test(worker, killed_while_the_last_chunk_freezes)
+{
+	struct stream_half *h;
+	pid_t pid;
+	int status;
+
+	rig_make(&rig, TRANSPORT_TCP);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		rig_start(&rig);
+		rig_metadata(&rig, 7, SIZE_MAX);
+		rig_send_pages(&rig, 0, 0, 3);
+		rig_send_pages(&rig, 1, 0, 5);
+		for (;;)
+			pause();
+	}
+	rig_wait(rig_stream(&rig, 0).ledger.stored == 3 * RIG_PAGE &&
+		 rig_stream(&rig, 1).ledger.stored == 5 * RIG_PAGE);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	h = stream_begin(&rig.st.stream[0]);
+	h->state = STREAM_ENDED;
+	h->frozen_number = h->chunk_number;
+	h->frozen_end = h->position;
+	h->frozen = h->chunk_base = h->ledger;
+	h->chunk = STREAM_NO_CHUNK;
+	h->chunk_number = 0;
+	h->position = h->scanned = 0;
+	stream_commit(&rig.st.stream[0]);
+	rig_start(&rig);
+	close_streams();
+	rig_end_control(&rig, true);
+	rig_wait(rig.finished);
+	rig_chunk_open(&rig, "trace.dat", &chunk);
+	rig_chunk_expect(&chunk, 0, 0, 3, false);
+	rig_chunk_expect(&chunk, 1, 0, 5, false);
 	rig_chunk_close(&chunk);
 	rig_free(&rig);
 }
