@@ -57,6 +57,12 @@
 	X(no_descriptors, true, "no descriptors left (RLIMIT_NOFILE)")                            \
 	X(no_slot, true, "no free slot in the state memory")                                      \
 	X(shutdown, false, "the relay is being shut down")                                        \
+	X(unknown_stream, true, "the peer named a stream that is not its own")                    \
+	X(bad_name, true, "a name from the peer could leave its directory")                       \
+	X(anonymous_limit, true, "more silent data connections than lttng.anonymous-sockets")     \
+	X(metadata_wait, true, "its metadata waited too long for the disk (lttng.metadata-wait)") \
+	X(snapshot_done, false, "the snapshot is complete")                                       \
+	X(session_over, false, "the session that was viewed is over")                             \
 	X(internal, true, "a mistake in the relay itself")
 
 /*
@@ -168,7 +174,18 @@
 	X(status_documents, "documents", "Status documents served.")                               \
 	X(messages_unexpected, "messages",                                                         \
 	  "trace-cmd messages that had no place where they came: answered NOT_SUPP in a V3 "       \
-	  "handshake, passed over behind the port list. Normal with future clients.")
+	  "handshake, passed over behind the port list. Normal with future clients.")              \
+	X(connections_live, "connections", "Connections of live viewers (LTTng) taken over.")      \
+	X(packets_stored, "packets", "LTTng packets stored whole.")                                \
+	X(packets_discarded, "packets",                                                            \
+	  "LTTng packets left out, with their index records, for any reason.")                     \
+	X(indexes_stored, "records", "LTTng index records written.")                               \
+	X(indexes_dropped, "records",                                                              \
+	  "LTTng index records whose packet was left out or never came.")                          \
+	X(packets_unindexed, "packets", "LTTng packets stored whose index never came.")            \
+	X(beacons, "messages", "Live beacons of LTTng streams.")                                   \
+	X(tracer_events_lost, "events", "Events that LTTng tracers say they discarded.")           \
+	X(tracer_packets_lost, "packets", "Gaps in the packet numbers of LTTng tracers.")
 
 #define COUNTERS_AS_CLOSE(id, error, sentence) CLOSE_##id,
 #define COUNTERS_AS_ENUM(id, unit, help)       COUNTER_##id,

@@ -17,7 +17,7 @@
 #include "common/addr.h"
 #include "common/state.h"
 
-#define LINK_VERSION 1u
+#define LINK_VERSION 2u
 #define LINK_ITEMS   253u /* SCM_MAX_FD */
 
 enum link_type {
@@ -33,13 +33,16 @@ enum link_type {
 	LINK_LEASED,  /* answer to LEASE; error < 0: refused, else the source is in the slot */
 	LINK_MATCHED, /* answer to MATCH: source_slot.session is set (error < 0: session gone) */
 	LINK_DRAINED, /* answer to DRAIN; descriptors that waited came before it */
-	LINK_UDP_REFUSED, /* answer to UDP_SOCKET when no socket can be made */
-	LINK_SESSION,     /* hint: session_slot index changed */
-	LINK_CHUNK_KEPT,  /* answer to CHUNK: the catalog has it */
-	LINK_COMPACT,     /* please compact the finished trace.dat at text (below output.dir) */
-	LINK_HELD,        /* answer to HOLD. Before SYNCED: an earlier relayd had this held; its
-			     chunk.key and text, its descriptor beside it; RELEASE when done */
-	LINK_SHUTDOWN,    /* finish the open chunks and exit */
+	LINK_UDP_REFUSED,     /* answer to UDP_SOCKET when no socket can be made */
+	LINK_SESSION,         /* hint: session_slot index changed */
+	LINK_CHUNK_KEPT,      /* answer to CHUNK: the catalog has it */
+	LINK_COMPACT,         /* please compact the finished trace.dat at text (below output.dir) */
+	LINK_HELD,            /* answer to HOLD. Before SYNCED: an earlier relayd had this held; its
+				 chunk.key and text, its descriptor beside it; RELEASE when done */
+	LINK_SHUTDOWN,        /* finish the open chunks and exit */
+	LINK_CTF_STREAM_MADE, /* answer to CTF_STREAM; ref: conversation; ctf.stream; error < 0:
+			       * refused
+			       */
 
 	/* relayd -> sessiond-lite */
 	LINK_READY = 64, /* recovered, serving */
@@ -51,11 +54,15 @@ enum link_type {
 			  */
 	LINK_DONE,       /* hint: slots are done (conversation / source / stream closed) */
 	LINK_CHUNK, /* a finished chunk for the catalog; ref: source; chunk fields; text: path */
-	LINK_COMPACTED, /* text: path; error: 0 done, -EOPNOTSUPP stays sparse, else try later */
-	LINK_HOLD,      /* fd: please keep a duplicate until RELEASE (a file lease lives on it);
-			   chunk.key and text come back in HELD */
-	LINK_RELEASE,   /* chunk.key */
-	LINK_STOPPED,   /* everything is finished; relayd exits */
+	LINK_COMPACTED,  /* text: path; error: 0 done, -EOPNOTSUPP stays sparse, else try later */
+	LINK_HOLD,       /* fd: please keep a duplicate until RELEASE (a file lease lives on it);
+			    chunk.key and text come back in HELD */
+	LINK_RELEASE,    /* chunk.key */
+	LINK_STOPPED,    /* everything is finished; relayd exits */
+	LINK_CTF_SOURCE, /* ref: control connection of LTTng; ctf.key; text: host: its source, made
+			    or (several connections of one client session) joined. Answer: LEASED */
+	LINK_CTF_STREAM, /* ref: control connection; ctf.position: of the message that asks; makes a
+			    stream of its source. Answer: CTF_STREAM_MADE */
 };
 
 enum link_done { LINK_DONE_CONVERSATION = 1, LINK_DONE_STREAM, LINK_DONE_SOURCE };
@@ -87,6 +94,12 @@ struct link_chunk {
 	uint32_t protocol;
 };
 
+struct link_ctf {
+	struct ctf_key key;
+	uint64_t position; /* in the conversation's ring: asked again, the same stream answers */
+	struct state_ref stream;
+};
+
 struct link_message {
 	uint32_t type;             /* enum link_type */
 	uint32_t items;            /* entries of item[] */
@@ -97,6 +110,7 @@ struct link_message {
 	struct addr peer;
 	struct link_lease lease;
 	struct link_chunk chunk;
+	struct link_ctf ctf;
 	char text[512]; /* NUL-terminated */
 	struct link_item item[LINK_ITEMS];
 };

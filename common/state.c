@@ -32,7 +32,9 @@ static size_t lay_out(const struct state_capacity *c, uint8_t *base, struct stat
 	PLACE(inbox, STATE_INBOX);
 	PLACE(worker, c->workers);
 	PLACE(stream, c->streams);
+	PLACE(ctf_stream, c->streams);
 	PLACE(source, c->sources);
+	PLACE(ctf_source, c->sources);
 	PLACE(conversation, c->conversations);
 #undef PLACE
 	return at;
@@ -228,6 +230,7 @@ const char *protocol_name(enum protocol p)
 		[PROTOCOL_TRACE_CMD_V2_2015] = "trace-cmd V2 (2015)",
 		[PROTOCOL_TRACE_CMD_V2] = "trace-cmd V2",
 		[PROTOCOL_TRACE_CMD_V3] = "trace-cmd V3",
+		[PROTOCOL_LTTNG] = "LTTng",
 	};
 
 	return p < PROTOCOL_COUNT ? names[p] : names[PROTOCOL_UNKNOWN];

@@ -31,9 +31,10 @@
 #include "common/addr.h"
 #include "common/counters.h"
 #include "common/discard.h"
+#include "common/state_ctf.h"
 
 #define STATE_MAGIC         UINT64_C(0x74726c7973746131)
-#define STATE_VERSION       1u
+#define STATE_VERSION       2u
 #define STATE_RING          16384u  /* bytes of a conversation's receive ring; power of two */
 #define STATE_REPLY         8192u   /* bytes of a conversation's reply */
 #define STATE_METADATA_RING 131072u /* bytes of a source's metadata ring; power of two */
@@ -62,6 +63,7 @@ enum protocol {
 	PROTOCOL_TRACE_CMD_V2_2015,
 	PROTOCOL_TRACE_CMD_V2,
 	PROTOCOL_TRACE_CMD_V3,
+	PROTOCOL_LTTNG,
 	PROTOCOL_COUNT
 };
 const char *protocol_name(enum protocol p);
@@ -113,7 +115,16 @@ struct session_slot {
 
 /* ---- conversations: one accepted control connection ---- */
 
-/* What a protocol half remembers between messages: plain bytes, laid out by relayd/trace_cmd.h. */
+/* What kind of port it came in on, and so which language it speaks. */
+enum conversation_role {
+	CONVERSATION_TRACE_CMD = 0,
+	CONVERSATION_LTTNG_CONTROL,
+	CONVERSATION_LTTNG_DATA, /* from the first header on (`source` is set) its worker's */
+	CONVERSATION_LTTNG_LIVE, /* the live thread's */
+};
+
+/* What a protocol half remembers between messages: plain bytes, laid out by relayd/trace_cmd.h,
+ * relayd/lttng_control.h, struct ctf_data, relayd/live_viewer.h. */
 #define STATE_DIALECT 192u
 
 struct conversation_half {
@@ -137,11 +148,14 @@ struct conversation_slot {
 	_Atomic uint64_t id;   /* [S] 0: free */
 	_Atomic uint32_t done; /* [F] closed; sessiond-lite may close its duplicate and free */
 	uint32_t own_session;  /* [S] 1 + index of the session that owns the listening port, or 0 */
+	uint32_t role;         /* [S] enum conversation_role */
 	struct addr peer;      /* [S] */
 	struct addr local;     /* [S] */
 	int64_t accepted_ms;   /* [S] CLOCK_MONOTONIC */
-	_Atomic uint32_t source; /* [S] 1 + index of the source leased to it, or 0 */
-	_Atomic uint32_t count;  /* [F] */
+	/* 1 + index of its source, or 0. [S]; of a data connection [F], when its first header came
+	 */
+	_Atomic uint32_t source;
+	_Atomic uint32_t count; /* [F]; of a data connection that has a source [W] */
 	struct conversation_half half[2];
 	_Alignas(STATE_PAGE) uint8_t reply[STATE_REPLY]; /* [F] immutable while it is being sent */
 	_Alignas(STATE_PAGE) uint8_t ring[STATE_RING];   /* [F] */
@@ -258,6 +272,28 @@ struct source_slot {
 };
 STATE_HALVES(source, struct source_slot, struct source_half)
 
+STATE_HALVES(ctf_source, struct ctf_source_slot, struct ctf_source_half)
+
+static inline const struct ctf_front_half *ctf_front_now(const struct ctf_source_slot *s)
+{
+	return &s->front_half[atomic_load_explicit(&s->front_count, memory_order_acquire) & 1];
+}
+static inline struct ctf_front_half *ctf_front_begin(struct ctf_source_slot *s)
+{
+	return state_begin(&s->front_count, &s->front_half[0], &s->front_half[1],
+			   sizeof(s->front_half[0]));
+}
+static inline void ctf_front_commit(struct ctf_source_slot *s)
+{
+	uint32_t c = atomic_load_explicit(&s->front_count, memory_order_relaxed);
+
+	atomic_store_explicit(&s->front_count, c + 1, memory_order_release);
+}
+static inline void ctf_front_read(const struct ctf_source_slot *s, struct ctf_front_half *ret)
+{
+	state_read(&s->front_count, &s->front_half[0], &s->front_half[1], ret, sizeof(*ret));
+}
+
 /* ---- streams: one CPU of a source ---- */
 
 enum stream_state {
@@ -302,6 +338,7 @@ struct stream_half {
 	uint64_t frozen_end; /* bytes in its region */
 	uint64_t frozen_first_time, frozen_last_time;
 	struct stream_ledger frozen; /* within it */
+	struct ctf_stream_half ctf;  /* LTTng */
 };
 
 struct stream_slot {
@@ -331,6 +368,7 @@ enum move_kind {
 	MOVE_DATAGRAMS, /* recvmmsg into the worker's buffers, then the file (or nothing: discard)
 			 */
 	MOVE_INBOX,     /* a first datagram that the front loop received */
+	MOVE_PACKET, /* LTTng: payload of a packet: socket, pipe, file or /dev/null (store = 0) */
 };
 
 struct move_half {
@@ -345,6 +383,9 @@ struct move_half {
 	struct stream_ledger ledger;
 	struct mmsghdr datagram[STATE_BATCH]; /* the kernel writes each msg_len */
 	struct iovec datagram_iov[STATE_BATCH];
+	/* MOVE_PACKET: the data connection, and its ctf_data.done before the move. */
+	struct state_ref connection;
+	uint64_t done;
 };
 
 struct worker_slot {
@@ -408,7 +449,9 @@ struct state {
 	struct source_slot *source;
 	struct stream_slot *stream;
 	struct worker_slot *worker;
-	struct inbox_slot *inbox; /* [STATE_INBOX] */
+	struct inbox_slot *inbox;           /* [STATE_INBOX] */
+	struct ctf_source_slot *ctf_source; /* [capacity.sources], beside source[] */
+	struct ctf_stream_slot *ctf_stream; /* [capacity.streams], beside stream[] */
 	struct counters
 		*counters; /* [workers + 2]: one a worker, then front loop, then sessiond-lite */
 	int fd;            /* owned */

@@ -52,6 +52,8 @@ struct worker_events {
 	void (*stream_closed)(void *ctx, struct state_ref stream);
 	/* For the catalog. Repeated every second until worker_chunk_kept(); deleted ones once. */
 	void (*chunk)(void *ctx, const struct worker_chunk *chunk);
+	/* LTTng: a data connection is closed here and its slot is marked done. */
+	void (*connection_closed)(void *ctx, struct state_ref conversation);
 	/* The source has ended, its last chunk is kept; nothing refers to it here any more. */
 	void (*finished)(void *ctx, struct state_ref source);
 	/* After worker_stop(): every source has finished. worker_free() may be called. */
@@ -84,6 +86,11 @@ void worker_look_all(struct worker *w);
 /* [any] The stream's descriptor; the worker owns it from now on (closes it if the stream is not
  * known or has one already). TCP: the data connection; UDP: the stream's own socket. */
 void worker_stream(struct worker *w, struct state_ref stream, int fd);
+
+/* [any] LTTng: a data connection of which the first header has come (it stands in the slot's ring,
+ * conversation_slot.source names a source of this worker). The worker owns descriptor and slot from
+ * now on; also how one is handed over after a restart, in any state. */
+void worker_connection(struct worker *w, struct state_ref conversation, int fd);
 
 /* [any] An inbox slot (STATE_INBOX) is INBOX_ASSIGNED to a stream of this worker: store it. The
  * order of calls is the order of storing; worker_stream() of that stream comes after. */

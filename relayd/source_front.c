@@ -51,6 +51,7 @@ static void count_protocol(struct relay *r, uint32_t protocol)
 		[PROTOCOL_TRACE_CMD_V2_2015] = COUNTER_sources_v2_2015,
 		[PROTOCOL_TRACE_CMD_V2] = COUNTER_sources_v2_2018,
 		[PROTOCOL_TRACE_CMD_V3] = COUNTER_sources_v3,
+		[PROTOCOL_LTTNG] = COUNTER_sources_lttng,
 	};
 
 	if (protocol != PROTOCOL_UNKNOWN && protocol < PROTOCOL_COUNT)

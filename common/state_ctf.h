@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * state_ctf.h - what LTTng sources, their streams and data connections need in the state memory.
+ *
+ * A client session of LTTng is a source (struct source_slot, protocol PROTOCOL_LTTNG) with a
+ * ctf_source_slot of the same index beside it; each of its channel streams is a stream (struct
+ * stream_slot) with a ctf_stream_slot of the same index beside it. They live and end with those.
+ *
+ * Orders. All that control connections say about files goes through the source's ring of orders,
+ *         in the order it was said: the front loop appends (struct ctf_front_half), the worker
+ *         applies (ctf_source_slot.applied). So control is answered from memory, never behind the
+ *         disk. An order is applied in steps that are harmless to repeat until `applied` moves.
+ * Handles. What the client knows a stream (or session) by names the slot and its id: whoever holds
+ *         a handle of a stream that is gone finds nothing.
+ * Writers: [S] sessiond-lite, [F] front loop, [W] the source's worker, as in state.h.
+ * Source: doc/protocol.md "LTTng", doc/architecture.md "LTTng sources".
+ */
+#ifndef TRACERELAY_COMMON_STATE_CTF_H
+#define TRACERELAY_COMMON_STATE_CTF_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define CTF_NAME    256u       /* bytes of a session's, host's or stream's name, NUL included */
+#define CTF_PATH    512u       /* bytes of a base path, or of a stream's path below its chunk */
+#define CTF_DIR     1024u      /* bytes of a directory below output.dir, NUL included */
+#define CTF_CHUNKS  4u         /* trace chunks of a source that exist at once */
+#define CTF_RING    (1u << 20) /* bytes of a source's ring of orders; power of two */
+#define CTF_PIECE   4096u      /* bytes of metadata that one order carries at most */
+#define CTF_WAITING 4u         /* packets of a stream that wait for their index */
+#define CTF_NONE    UINT64_MAX
+
+/* ---- orders: front loop to worker ---- */
+
+enum ctf_order_type {
+	CTF_ORDER_STREAM = 1, /* stream: is announced; opens in the current chunk */
+	CTF_ORDER_PUBLISH,    /* all streams so far may be shown to viewers (STREAMS_SENT) */
+	CTF_ORDER_METADATA,   /* stream; bytes of payload; flag 1: its packet ends here, followed by
+				 `value` bytes of padding */
+	CTF_ORDER_RESET,      /* stream: metadata begins anew; value: version */
+	CTF_ORDER_INDEX,      /* stream; number: net_seq_num; payload: what follows it in the
+				 message: 48 bytes (minor < 8) or 64, as on the wire */
+	CTF_ORDER_CHUNK,      /* number: chunk id; value: its creation time; payload: override name
+				 without NUL */
+	CTF_ORDER_ROTATE,     /* stream; flag 1: to chunk `number`, from packet_seq_num `value` on;
+				 flag 0: to no chunk, at once */
+	CTF_ORDER_CLOSE_CHUNK,  /* number: chunk id; value: close time; flag: enum ctf_close */
+	CTF_ORDER_CLOSE_STREAM, /* stream; number: last net_seq_num, CTF_NONE: there was no packet
+				 */
+	CTF_ORDER_LEAVE,        /* a control connection has ended; number: its conversation's id;
+				   flag: enum close_reason, 0: in order. Its streams take nothing but
+				   what its data connection still brings */
+};
+
+/* What becomes of a closed chunk. */
+enum ctf_close {
+	CTF_CLOSE_STAY = 0,    /* no command */
+	CTF_CLOSE_ARCHIVE = 1, /* the message's commands, plus one */
+	CTF_CLOSE_NOTHING = 2,
+	CTF_CLOSE_DELETE = 3,
+};
+
+/* A record of the ring: this, then `bytes` of payload, then zeros up to a multiple of 8. */
+struct ctf_order {
+	uint32_t type; /* enum ctf_order_type */
+	uint32_t bytes;
+	uint32_t stream; /* 1 + index of its slot, 0: none */
+	uint32_t flag;
+	uint64_t stream_id; /* of its slot */
+	uint64_t number;
+	uint64_t value;
+};
+
+static inline uint32_t ctf_order_size(uint32_t bytes)
+{
+	return (uint32_t)sizeof(struct ctf_order) + ((bytes + 7u) & ~7u);
+}
+
+/* ---- sources ---- */
+
+/* Whose client session it is. Minors up to 10 carry none: zeros, and the conversation's id. */
+struct ctf_key {
+	uint8_t uuid[16]; /* of the session daemon */
+	uint64_t id;      /* of the session in it */
+	uint64_t created; /* seconds since the epoch */
+};
+
+struct ctf_front_half {
+	uint64_t ordered; /* bytes of orders put into the ring so far */
+	/* Who put the last: a message is taken again after a kill, its order is not put again. */
+	uint64_t by_conversation; /* slot id */
+	uint64_t by_position;     /* ring position behind the part of the message that put it */
+	uint32_t controls;        /* control connections that are open */
+	uint32_t unused;
+};
+
+enum ctf_chunk_state {
+	CTF_CHUNK_FREE = 0,
+	CTF_CHUNK_OPEN,
+	CTF_CHUNK_CLOSED, /* CLOSE_TRACE_CHUNK came; streams may still be in it */
+};
+
+struct ctf_chunk {
+	uint32_t state;          /* enum ctf_chunk_state */
+	uint32_t command;        /* enum ctf_close, once closed */
+	uint64_t id;             /* CTF_NONE: the one that a client of minor 10 and below has */
+	uint64_t serial;         /* of the source's chunks, from 1: never used twice, unlike id */
+	int64_t created, closed; /* seconds since the epoch, of the client */
+	char name[CTF_NAME];     /* override name, or "" */
+	char dir[CTF_DIR];       /* where it lies now, below output.dir; holds ust/ or kernel/ */
+	char moving_to[CTF_DIR]; /* rename step: "" or the new place */
+};
+
+struct ctf_source_half {
+	uint64_t ordered;   /* position behind the last order that changed this half: one that is
+			       applied again after a kill finds itself here */
+	uint64_t published; /* streams announced before the last CTF_ORDER_PUBLISH */
+	uint64_t serial;    /* of the last chunk */
+	uint32_t current;   /* 1 + index of the chunk that new streams open in; 0: none */
+	uint32_t archived;  /* chunks moved to archives/ so far: then the last one goes there too */
+	uint32_t placed;    /* source_half.dir is claimed */
+	uint32_t unused;
+	struct ctf_chunk chunk[CTF_CHUNKS];
+};
+
+struct ctf_source_slot {
+	struct ctf_key key; /* [S] */
+	/* [F] from CREATE_SESSION, before source_slot.worker is set. Names hold no '/'. */
+	uint32_t minor;
+	uint32_t live_timer_us; /* 0: not live */
+	uint32_t snapshot;
+	uint32_t name_has_time; /* the name carries the creation time already */
+	char session_name[CTF_NAME], host[CTF_NAME]; /* "": minors below 4 */
+	char base_path[CTF_PATH];                    /* "" or checked: relative, no ".." */
+	_Atomic uint32_t front_count;                /* [F] */
+	uint32_t unused;
+	struct ctf_front_half front_half[2];
+	_Atomic uint32_t count; /* [W] */
+	uint32_t unused2;
+	/* [W] Bytes of orders applied; not in a half, since it moves with every packet. */
+	_Atomic uint64_t applied;
+	struct ctf_source_half half[2];
+	_Alignas(4096) uint8_t ring[CTF_RING]; /* [F] writes, [W] reads */
+};
+
+/* ---- streams ---- */
+
+struct ctf_stream_slot {
+	/* [S] Asked for by this message of this conversation: asked again, it is the same stream.
+	 */
+	uint64_t by_conversation, by_position;
+	/* [F] before `named` is set */
+	_Atomic uint32_t named;
+	uint32_t metadata;        /* it is the metadata of its path */
+	uint64_t tracefile_size;  /* bytes; 0: one file without limit */
+	uint64_t tracefile_count; /* 0: without limit */
+	uint64_t trace;      /* the same for all streams of one path of one source: the index + 1
+				of the first stream slot with it */
+	char path[CTF_PATH]; /* minors 11 and up: below the chunk; else below the session's place */
+	char name[CTF_NAME]; /* of its files, without suffix */
+};
+
+/* A packet that is in its file and waits for its index. */
+struct ctf_waiting {
+	uint64_t seq;    /* net_seq_num */
+	uint64_t offset; /* in its file */
+	uint64_t size;   /* with padding */
+	uint64_t file;   /* which tracefile */
+	uint32_t chunk;  /* 1 + index; 0: this entry is free */
+	uint32_t unused;
+};
+
+/* Beside the rest of struct stream_half: position is the end of the file being filled (whole
+ * packets, padding included; metadata: whole packets too). */
+struct ctf_stream_half {
+	uint32_t opened;       /* CTF_ORDER_STREAM was applied */
+	uint32_t closed;       /* CTF_ORDER_CLOSE_STREAM was applied */
+	uint32_t any_data;     /* data_seq is valid */
+	uint32_t any_index;    /* index_seq is valid */
+	uint64_t data_seq;     /* net_seq_num of the last packet that is whole (or was discarded) */
+	uint64_t index_seq;    /* of the last index that is written (or dropped with its packet) */
+	uint64_t last_seq;     /* closed: the last packet's net_seq_num, or CTF_NONE */
+	uint64_t packet_seq;   /* packet_seq_num of the last index, CTF_NONE: not known */
+	uint64_t lost_events;  /* events_discarded as last told: cumulative */
+	uint64_t lost_packets; /* gaps of packet_seq_num */
+	/* The file being filled. */
+	uint32_t chunk;     /* 1 + index into the source's chunks; 0: none */
+	uint32_t file_made; /* it exists: never O_CREAT again */
+	uint64_t chunk_serial;
+	uint64_t file;             /* number of the tracefile, from 0 in each chunk */
+	uint64_t records;          /* of its index file */
+	uint64_t metadata_partial; /* metadata: bytes of a packet that is not whole yet, behind
+				      position */
+	uint64_t metadata_version;
+	/* Armed by CTF_ORDER_ROTATE. */
+	uint32_t rotating;  /* 1: to_chunk is due */
+	uint32_t to_chunk;  /* 1 + index; 0: to no chunk */
+	uint64_t rotate_at; /* packet_seq_num */
+	/* For viewers: beacon_end is 0 once a record came behind the beacon. */
+	uint64_t beacon_end;                     /* nothing happened before this time */
+	uint64_t class_id;                       /* CTF stream class id, CTF_NONE: not known */
+	struct ctf_waiting waiting[CTF_WAITING]; /* in order of their packets */
+};
+
+/* ---- data connections: conversation_half.dialect of one. The header is received into the slot's
+ * ring, from its beginning; conversation_received() says how much of it is there ---- */
+
+enum ctf_data_phase {
+	CTF_DATA_HEADER = 0,
+	CTF_DATA_STORE,   /* payload goes to its place */
+	CTF_DATA_DISCARD, /* payload goes nowhere */
+};
+
+struct ctf_data {
+	uint32_t phase;               /* enum ctf_data_phase */
+	uint32_t cause;               /* enum discard */
+	uint32_t size, padding, done; /* bytes; done: of the payload, in place or discarded */
+	uint32_t stream;              /* 1 + index */
+	uint64_t stream_id;
+	uint64_t seq;    /* net_seq_num */
+	uint64_t offset; /* of the packet in its file */
+};
+
+#define CTF_DATA_HEADER_SIZE 32u
+
+/* ---- handles ---- */
+
+#define CTF_HANDLE_INDEX_BITS 24
+
+static inline uint64_t ctf_handle(uint32_t index, uint64_t id)
+{
+	return id << CTF_HANDLE_INDEX_BITS | index;
+}
+static inline uint32_t ctf_handle_index(uint64_t handle)
+{
+	return (uint32_t)(handle & ((UINT64_C(1) << CTF_HANDLE_INDEX_BITS) - 1));
+}
+static inline uint64_t ctf_handle_id(uint64_t handle)
+{
+	return handle >> CTF_HANDLE_INDEX_BITS;
+}
+
+#endif
