@@ -164,7 +164,8 @@ void rig_start(struct rig *rig, const struct rig_config *config)
 			rig->acceptor, rig->store, rig->link, NULL, &rig->sources),
 		0);
 	cr_assert_eq(addr_parse("127.0.0.1:0", &any), 0);
-	cr_assert_eq(listener_add(rig->listeners, &any, 0, &rig->control), 0);
+	cr_assert_eq(listener_add(rig->listeners, &any, CONVERSATION_TRACE_CMD, 0, &rig->control),
+		     0);
 	rig_start_relayd(rig);
 }
 
