@@ -114,8 +114,10 @@ struct link_message {
 	struct state_ref ref;
 	struct addr peer;
 	struct link_lease lease;
-	struct link_chunk chunk;
-	struct link_ctf ctf;
+	union { /* no message has both, and 40 bytes more would halve what a queue holds */
+		struct link_chunk chunk;
+		struct link_ctf ctf;
+	};
 	char text[512]; /* NUL-terminated */
 	struct link_item item[LINK_ITEMS];
 };
