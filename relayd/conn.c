@@ -230,7 +230,7 @@ void conn_new(struct relay *r, struct state_ref ref, int fd)
 	uv_timer_init(&r->loop, &c->timer);
 	c->relay = r;
 	c->slot = slot;
-	c->dialect = &conn_trace_cmd;
+	c->dialect = slot->role == CONVERSATION_LTTNG_CONTROL ? &conn_lttng : &conn_trace_cmd;
 	c->ref = ref;
 	c->fd = fd;
 	c->handles = 2;
@@ -267,7 +267,7 @@ void conn_follow_sessions(struct relay *r)
 
 	for (uint32_t i = 0; i < high; i++) {
 		struct conn *c = r->conn_at[i];
-		struct source_slot *s = c ? source_front_of(r, c->slot) : NULL;
+		struct source_slot *s = c ? c->dialect->source(c) : NULL;
 		struct session_slot *session = s ? state_session_of(&r->st, s) : NULL;
 
 		if (!session || !atomic_load(&session->ending))

@@ -21,6 +21,8 @@ struct conn_dialect {
 	unsigned (*run)(struct conn *c, int64_t now_ms, bool empty, int64_t *ret_deadline_ms);
 	/* Commit the closing step for a reason that is not the peer's. */
 	void (*close)(struct conn *c, enum close_reason reason);
+	/* The source it speaks for, or NULL. */
+	struct source_slot *(*source)(struct conn *c);
 	/* May pages of the slot that nothing stands in be given back now? */
 	bool (*idle)(struct conn *c);
 };
@@ -38,12 +40,17 @@ struct conn {
 	bool closing;
 	bool gave_back; /* the memory that only the beginning needed */
 	/* The answers of sessiond-lite that do not stand in slots. */
-	int refused;       /* a negative errno, 0: none */
-	bool asked;        /* a request is on its way */
-	bool source_moved; /* in this turn: its worker is to look */
+	int refused; /* a negative errno, 0: none */
+	bool asked;  /* a request is on its way */
+	/* LTTng: the source, or the stream that the message at this position asked for. */
+	struct state_ref granted;
+	uint64_t granted_position;
+	uint64_t check_epoch; /* of its last BEGIN_DATA_PENDING */
+	bool source_moved;    /* in this turn: its worker is to look */
 };
 
 extern const struct conn_dialect conn_trace_cmd; /* conn_trace_cmd.c */
+extern const struct conn_dialect conn_lttng;     /* conn_lttng.c */
 
 struct conn *conn_of_slot(struct relay *r, const struct conversation_slot *slot);
 

@@ -143,4 +143,10 @@ static bool idle(struct conn *c)
 	return s && source_front_now(&s->front)->metadata_complete;
 }
 
-const struct conn_dialect conn_trace_cmd = {.run = run, .close = close_for, .idle = idle};
+static struct source_slot *source(struct conn *c)
+{
+	return source_front_of(c->relay, c->slot);
+}
+
+const struct conn_dialect conn_trace_cmd = {
+	.run = run, .close = close_for, .source = source, .idle = idle};

@@ -26,6 +26,7 @@ enum event {
 	EVENT_DRAIN,
 	EVENT_INBOX_FREED,
 	EVENT_STREAM_CLOSED,
+	EVENT_CONNECTION_CLOSED,
 	EVENT_CHUNK,
 	EVENT_FINISHED,
 	EVENT_STOPPED,
@@ -86,6 +87,11 @@ static void event_stream_closed(void *ctx, struct state_ref stream)
 	post(ctx, &(struct event_message){.event = EVENT_STREAM_CLOSED, .ref = stream});
 }
 
+static void event_connection_closed(void *ctx, struct state_ref conversation)
+{
+	post(ctx, &(struct event_message){.event = EVENT_CONNECTION_CLOSED, .ref = conversation});
+}
+
 static void event_chunk(void *ctx, const struct worker_chunk *chunk)
 {
 	post(ctx, &(struct event_message){.event = EVENT_CHUNK, .chunk = *chunk});
@@ -108,6 +114,7 @@ static const struct worker_events worker_events = {
 	.drain = event_drain,
 	.inbox_freed = event_inbox_freed,
 	.stream_closed = event_stream_closed,
+	.connection_closed = event_connection_closed,
 	.chunk = event_chunk,
 	.finished = event_finished,
 	.stopped = event_stopped,
@@ -165,7 +172,9 @@ static void on_room(struct relay *r, struct state_ref ref)
 	struct source_slot *s = state_source(&r->st, ref);
 	struct conn *c = s ? conn_of_source(r, s) : NULL;
 
-	if (c)
+	if (s && s->protocol == PROTOCOL_LTTNG)
+		conn_lttng_look(r);
+	else if (c)
 		conn_turn(c);
 }
 
@@ -203,6 +212,11 @@ static void on_event(struct mpsc_node *node, void *arg)
 	case EVENT_STREAM_CLOSED:
 		out.type = LINK_DONE;
 		out.kind = LINK_DONE_STREAM;
+		link_send(r, &out, -1);
+		break;
+	case EVENT_CONNECTION_CLOSED:
+		out.type = LINK_DONE;
+		out.kind = LINK_DONE_CONVERSATION;
 		link_send(r, &out, -1);
 		break;
 	case EVENT_CHUNK:
@@ -249,14 +263,17 @@ static int start_workers(struct relay *r, const int *pipes)
 	if (!r->workers || !r->assigned)
 		return -ENOMEM;
 	for (unsigned i = 0; i < r->worker_count; i++) {
-		struct worker_config config = {.state = &r->st,
-					       .index = i,
-					       .pipe_read = pipes[2 * i],
-					       .pipe_write = pipes[2 * i + 1],
-					       .output_fd = r->output_fd,
-					       .udp_linger_ms = setup_udp_linger_ms(r->options),
-					       .events = &worker_events,
-					       .ctx = r};
+		struct worker_config config = {
+			.state = &r->st,
+			.index = i,
+			.pipe_read = pipes[2 * i],
+			.pipe_write = pipes[2 * i + 1],
+			.output_fd = r->output_fd,
+			.udp_linger_ms = setup_udp_linger_ms(r->options),
+			.stall_timeout_ms = (uint64_t)r->limits.stall_timeout_ms,
+			.lttng_open_files = r->options->lttng.open_files / r->worker_count + 2,
+			.events = &worker_events,
+			.ctx = r};
 		int err = worker_start(&config, &r->workers[i]);
 
 		if (err < 0)
@@ -297,7 +314,8 @@ int relay_setup(struct relay *r, const struct link_message *m, const int *fds, u
 		counters_add(r->counters, COUNTER_recoveries, 1);
 	r->conn_at = calloc(r->st.header->capacity.conversations, sizeof(struct conn *));
 	r->adopted = calloc(r->st.header->capacity.sources, sizeof(*r->adopted));
-	if (!r->conn_at || !r->adopted)
+	r->checked = calloc(r->st.header->capacity.streams, sizeof(*r->checked));
+	if (!r->conn_at || !r->adopted || !r->checked)
 		return -ENOMEM;
 	mpsc_init(&r->events);
 	r->events_wake.data = r;

@@ -7,7 +7,18 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "relayd/lttng_data.h"
 #include "relayd/relay.h"
+
+static void take_conversation(struct relay *r, struct state_ref ref, int fd)
+{
+	const struct conversation_slot *slot = state_conversation(&r->st, ref);
+
+	if (slot && slot->role == CONVERSATION_LTTNG_DATA)
+		lttng_data_new(r, ref, fd);
+	else
+		conn_new(r, ref, fd);
+}
 
 static void take_descriptors(struct relay *r, const struct link_message *m, const int *fds,
 			     unsigned n)
@@ -20,7 +31,7 @@ static void take_descriptors(struct relay *r, const struct link_message *m, cons
 			break; /* lost; asked for again below */
 		switch (m->type) {
 		case LINK_CONVERSATIONS:
-			conn_new(r, ref, fds[i]);
+			take_conversation(r, ref, fds[i]);
 			break;
 		case LINK_SHARED:
 			shared_add(r, &m->item[i], fds[i]);
@@ -58,11 +69,27 @@ static void on_leased(struct relay *r, const struct link_message *m)
 	}
 	if (m->error < 0) {
 		conn_refused(c, m->error);
+	} else if (slot->role == CONVERSATION_LTTNG_CONTROL) {
+		conn_granted(c, m->ctf.source, 0);
 	} else {
 		s = source_front_of(r, slot);
 		if (s)
 			source_front_adopt(r, s);
 	}
+	conn_turn(c);
+}
+
+static void on_ctf_stream_made(struct relay *r, const struct link_message *m)
+{
+	struct conversation_slot *slot = state_conversation(&r->st, m->ref);
+	struct conn *c = slot ? r->conn_at[m->ref.index] : NULL;
+
+	if (!c)
+		return;
+	if (m->error < 0)
+		conn_refused(c, m->error);
+	else
+		conn_granted(c, m->ctf.stream, m->ctf.position);
 	conn_turn(c);
 }
 
@@ -111,6 +138,9 @@ void inbound_message(struct relay *r, const struct link_message *m, const int *f
 		break;
 	case LINK_LEASED:
 		on_leased(r, m);
+		break;
+	case LINK_CTF_STREAM_MADE:
+		on_ctf_stream_made(r, m);
 		break;
 	case LINK_MATCHED:
 		look_at(r, m->ref);

@@ -23,6 +23,7 @@
 #include "config/options.h"
 #include "consumer/compactor.h"
 #include "consumer/worker.h"
+#include "relayd/lttng_control.h"
 #include "relayd/stream_table.h"
 #include "relayd/trace_cmd.h"
 
@@ -38,13 +39,16 @@ struct relay {
 	struct counters *counters; /* the front loop's shard */
 	struct options *options;
 	struct trace_cmd_limits limits;
+	struct lttng_limits lttng_limits;
 	int output_fd, lock_fd;
 
 	struct link *link;
 	struct stream_table *streams;
 	struct conn **conn_at; /* by conversation slot index; NULL: none */
 	uint64_t *adopted;     /* by source slot index: the id that this process has adopted */
-	uint32_t *assigned;    /* streams given to each worker so far, less those that ended */
+	uint64_t *checked;     /* by stream slot index: the epoch of its last data-pending check */
+	uint64_t check_epoch;
+	uint32_t *assigned; /* streams given to each worker so far, less those that ended */
 	struct shared_ports *shared;
 	struct status_server *status;
 
@@ -99,6 +103,12 @@ void conn_new(struct relay *r, struct state_ref ref, int fd); /* owns fd */
 /* Something it waits for may have come. */
 void conn_turn(struct conn *c);
 void conn_refused(struct conn *c, int error);
+/* LTTng: what was asked for is there. @position: of the message that asked for a stream. */
+void conn_granted(struct conn *c, struct state_ref ref, uint64_t position);
+/* LTTng: a source has room for orders again, or has ended: whoever waits looks. */
+void conn_lttng_look(struct relay *r);
+/* LTTng: whether a control connection speaks for the source. */
+bool conn_lttng_speaks(struct relay *r, struct state_ref source);
 /* The conversation of a source, NULL if it is over. */
 struct conn *conn_of_source(struct relay *r, const struct source_slot *s);
 /* End those whose session is being destroyed. */

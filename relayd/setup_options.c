@@ -45,6 +45,12 @@ static void set_limits(struct relay *r)
 		.stall_timeout_ms = (int64_t)o->limits.stall_timeout_ms,
 		.metadata_max = o->limits.metadata < metadata ? o->limits.metadata : metadata,
 		.cpus_max = cpus};
+	r->lttng_limits = (struct lttng_limits){
+		.minor = o->lttng.protocol.minor,
+		.allow_clear = o->lttng.allow_clear,
+		.message_max = o->limits.message,
+		.handshake_timeout_ms = (int64_t)o->limits.handshake_timeout_ms,
+		.stall_timeout_ms = (int64_t)o->limits.stall_timeout_ms};
 }
 
 int setup_options(struct relay *r, int fd)

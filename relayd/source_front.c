@@ -44,6 +44,12 @@ static unsigned least_assigned(const struct relay *r)
 	return best;
 }
 
+/* How much work it is likely to be: its streams; of LTTng they are not known at the beginning. */
+static uint32_t weight(const struct source_slot *s)
+{
+	return s->protocol == PROTOCOL_LTTNG ? 2 : s->cpus;
+}
+
 static void count_protocol(struct relay *r, uint32_t protocol)
 {
 	static const enum counter of[PROTOCOL_COUNT] = {
@@ -56,6 +62,12 @@ static void count_protocol(struct relay *r, uint32_t protocol)
 
 	if (protocol != PROTOCOL_UNKNOWN && protocol < PROTOCOL_COUNT)
 		counters_add(r->counters, of[protocol], 1);
+}
+
+/* Its streams that are found by their port; LTTng's are found by the handles in their packets. */
+static uint32_t leased_streams(const struct source_slot *s)
+{
+	return s->protocol == PROTOCOL_LTTNG ? 0 : s->first_stream;
 }
 
 void source_front_adopt(struct relay *r, struct source_slot *s)
@@ -72,8 +84,8 @@ void source_front_adopt(struct relay *r, struct source_slot *s)
 		shared_begin(r, s);
 		atomic_store(&s->worker, w);
 	}
-	r->assigned[w - 1] += s->cpus;
-	for (uint32_t i = s->first_stream; i; i = r->st.stream[i - 1].next) {
+	r->assigned[w - 1] += weight(s);
+	for (uint32_t i = leased_streams(s); i; i = r->st.stream[i - 1].next) {
 		const struct stream_slot *t = &r->st.stream[i - 1];
 		struct stream_entry entry = {.stream = state_ref_of_stream(&r->st, t),
 					     .source = ref,
@@ -148,6 +160,13 @@ void source_front_drained(struct relay *r, struct state_ref ref)
 	source_front_look(r, s);
 }
 
+/* A control connection speaks for it, or may still come to. */
+static bool spoken_for(struct relay *r, const struct source_slot *s)
+{
+	return s->protocol == PROTOCOL_LTTNG ? conn_lttng_speaks(r, state_ref_of_source(&r->st, s))
+					     : conn_of_source(r, s) != NULL;
+}
+
 void source_front_resume(struct relay *r)
 {
 	uint32_t high = atomic_load(&r->st.header->high_source);
@@ -158,7 +177,7 @@ void source_front_resume(struct relay *r)
 
 		if (!atomic_load(&s->id) || atomic_load(&s->done))
 			continue;
-		if (!f->control_ended && !conn_of_source(r, s)) /* it ended before its lease came */
+		if (!f->control_ended && !spoken_for(r, s)) /* it ended before its lease came */
 			source_front_control_ended(r, s, false, CLOSE_eof_in_handshake);
 		else if (f->control_ended && !f->drained)
 			ask_drain(r, s);
@@ -175,9 +194,9 @@ void source_front_finished(struct relay *r, struct state_ref ref)
 	if (!s || atomic_load(&s->done))
 		return;
 	w = atomic_load(&s->worker);
-	if (w && r->assigned[w - 1] >= s->cpus)
-		r->assigned[w - 1] -= s->cpus;
-	for (uint32_t i = s->first_stream; i; i = r->st.stream[i - 1].next) {
+	if (w && r->assigned[w - 1] >= weight(s))
+		r->assigned[w - 1] -= weight(s);
+	for (uint32_t i = leased_streams(s); i; i = r->st.stream[i - 1].next) {
 		const struct stream_slot *t = &r->st.stream[i - 1];
 
 		stream_table_remove(r->streams, &s->peer, t->port, (enum transport)t->transport,
@@ -187,4 +206,6 @@ void source_front_finished(struct relay *r, struct state_ref ref)
 	link_send(r,
 		  &(struct link_message){.type = LINK_DONE, .kind = LINK_DONE_SOURCE, .ref = ref},
 		  -1);
+	if (s->protocol == PROTOCOL_LTTNG)
+		conn_lttng_look(r);
 }

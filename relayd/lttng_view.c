@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* lttng_view.c - answers from the slots; see lttng_view.h. */
+#include "relayd/lttng_view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/ctf_place.h"
+#include "relayd/lttng_orders.h"
+
+static struct state_ref ref_of(uint64_t handle)
+{
+	return (struct state_ref){.index = ctf_handle_index(handle), .id = ctf_handle_id(handle)};
+}
+
+static struct stream_slot *own_stream(const struct lttng_viewer *v, uint64_t handle)
+{
+	struct state_ref ref = ref_of(handle);
+	struct stream_slot *s;
+
+	if (ref.index >= v->relay->st.header->capacity.streams)
+		return NULL;
+	s = state_stream(&v->relay->st, ref);
+	return s && s->source.id == v->source.id ? s : NULL;
+}
+
+static bool find_stream(void *ctx, uint64_t handle, struct state_ref *ret, bool *ret_metadata)
+{
+	const struct lttng_viewer *v = ctx;
+
+	if (!own_stream(v, handle))
+		return false;
+	*ret = ref_of(handle);
+	*ret_metadata = v->relay->st.ctf_stream[ret->index].metadata;
+	return true;
+}
+
+/* Numbers wrap; what never came is before everything. */
+static bool reached(uint32_t any, uint64_t seq, uint64_t last)
+{
+	return last == CTF_NONE || (any && (int64_t)(seq - last) >= 0);
+}
+
+static bool has_index(const struct ctf_source_slot *s)
+{
+	return s->minor >= 4 && !s->snapshot;
+}
+
+static bool is_stored(const struct lttng_viewer *v, const struct stream_slot *s, uint64_t last)
+{
+	struct stream_half h;
+
+	stream_read(s, &h);
+	if (!reached(h.ctf.any_data, h.ctf.data_seq, last))
+		return false;
+	return !has_index(&v->relay->st.ctf_source[v->source.index]) ||
+	       reached(h.ctf.any_index, h.ctf.index_seq, last);
+}
+
+static void check(void *ctx, uint64_t handle)
+{
+	const struct lttng_viewer *v = ctx;
+
+	v->relay->checked[ctf_handle_index(handle)] = *v->epoch;
+}
+
+static bool stored(void *ctx, uint64_t handle, uint64_t last_seq)
+{
+	const struct lttng_viewer *v = ctx;
+
+	check(ctx, handle);
+	return is_stored(v, own_stream(v, handle), last_seq);
+}
+
+static void check_none(void *ctx)
+{
+	const struct lttng_viewer *v = ctx;
+
+	*v->epoch = ++v->relay->check_epoch;
+}
+
+static bool in_flight(void *ctx)
+{
+	const struct lttng_viewer *v = ctx;
+	const struct state *st = &v->relay->st;
+	const struct source_slot *source = &st->source[v->source.index];
+
+	if (lttng_orders_pending(&st->ctf_source[v->source.index]))
+		return true;
+	for (uint32_t i = source->first_stream; i; i = st->stream[i - 1].next) {
+		struct stream_half h;
+
+		if (*v->epoch && v->relay->checked[i - 1] == *v->epoch)
+			continue;
+		stream_read(&st->stream[i - 1], &h);
+		if (!h.ctf.closed || !is_stored(v, &st->stream[i - 1], h.ctf.last_seq))
+			return true;
+	}
+	return false;
+}
+
+static bool chunk_exists(void *ctx, uint64_t id)
+{
+	const struct lttng_viewer *v = ctx;
+	const struct ctf_source_slot *s = &v->relay->st.ctf_source[v->source.index];
+	struct ctf_source_half h;
+
+	if (lttng_orders_pending(s))
+		return true;
+	ctf_source_read(s, &h);
+	for (unsigned i = 0; i < CTF_CHUNKS; i++)
+		if (h.chunk[i].state != CTF_CHUNK_FREE && h.chunk[i].id == id)
+			return true;
+	return false;
+}
+
+/* ---- paths for replies ---- */
+
+static const char *session_of(const struct lttng_viewer *v)
+{
+	const struct session_slot *s =
+		state_session_of(&v->relay->st, &v->relay->st.source[v->source.index]);
+
+	return s ? s->name : "default";
+}
+
+static void session_path(void *ctx, const struct lttng_session *session, char *buf, size_t cap)
+{
+	const struct lttng_viewer *v = ctx;
+	const struct ctf_source_slot *s = &v->relay->st.ctf_source[v->source.index];
+	struct ctf_place place = {.minor = s->minor,
+				  .by_session =
+					  v->relay->options->lttng.group == OPTION_GROUP_SESSION,
+				  .name_has_time = session->name_has_time,
+				  .session = session->name,
+				  .host = session->host,
+				  .base_path = session->base_path,
+				  .created = (int64_t)session->key.created,
+				  .stream_path = ""};
+	char dir[CTF_DIR];
+
+	*buf = '\0';
+	if (ctf_place_session(&place, dir, sizeof(dir)) < 0 ||
+	    snprintf(buf, cap, "%s/%s", session_of(v), dir) >= (int)cap)
+		*buf = '\0';
+}
+
+/* As lttng-relayd: the session's directory until it has rotated, then where the chunk goes. */
+static void close_path(void *ctx, const struct lttng_close_chunk *close, bool rotated, char *buf,
+		       size_t cap)
+{
+	const struct lttng_viewer *v = ctx;
+	struct ctf_source_half h;
+	struct source_half place;
+	char name[CTF_NAME] = "";
+	int n;
+
+	source_read(&v->relay->st.source[v->source.index], &place);
+	ctf_source_read(&v->relay->st.ctf_source[v->source.index], &h);
+	for (unsigned i = 0; i < CTF_CHUNKS; i++) {
+		const struct ctf_chunk *c = &h.chunk[i];
+
+		if (c->state == CTF_CHUNK_FREE || c->id != close->id)
+			continue;
+		if (*c->name)
+			snprintf(name, sizeof(name), "/%s", c->name);
+		else if (rotated && close->command == CTF_CLOSE_ARCHIVE) {
+			char chunk[CTF_NAME - 16];
+
+			if (ctf_place_closed_chunk(c->created, close->closed, c->id, chunk,
+						   sizeof(chunk)) == 0)
+				snprintf(name, sizeof(name), "/archives/%s", chunk);
+		}
+	}
+	n = snprintf(buf, cap, "%s%s", place.dir, name);
+	if (n < 0 || (size_t)n >= cap)
+		*buf = '\0';
+}
+
+const struct lttng_view lttng_view = {
+	.stream = find_stream,
+	.stored = stored,
+	.check = check,
+	.check_none = check_none,
+	.in_flight = in_flight,
+	.chunk_exists = chunk_exists,
+	.session_path = session_path,
+	.close_path = close_path,
+};
