@@ -48,10 +48,11 @@ app_emit a 10000
 wait_for 20 "the viewer to print" sees uid .
 app_emit a 5000
 lt stop uid
+! is_stock || app_end a
 lt destroy uid
 await_viewers uid a=15000
 check_recorded uid a=15000
-app_end a
+is_stock || app_end a
 
 lt_create pid --live=100000
 lt_channel pid --buffers-pid

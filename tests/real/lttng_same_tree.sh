@@ -34,8 +34,8 @@ lt_channel plain
 lt start plain
 app_emit a 20000
 lt stop plain
-lt regenerate metadata -s plain
 lt start plain
+lt regenerate metadata -s plain
 app_emit a 2000
 lt stop plain
 lt destroy plain
