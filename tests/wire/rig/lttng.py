@@ -77,7 +77,7 @@ class Stock:
         os.makedirs(os.environ["LTTNG_HOME"], exist_ok=True)
         ports = {"-C": self.control_port, "-D": self.data_port, "-L": self.live_port}
         words = [word for flag, port in ports.items() for word in (flag, f"tcp://127.0.0.1:{port}")]
-        self.process = subprocess.Popen(["lttng-relayd", *words, "-o", self.out], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["lttng-relayd", *words, "-o", self.out], stderr=open(os.environ.get("STOCKLOG", "/dev/null"), "w"))
         for port in ports.values():
             wait_for(f"port {port}", lambda port=port: is_listening(port))
         return self
@@ -327,7 +327,9 @@ class Client:
         for stream in self.streams:
             said = self.ask("pending", DATA_PENDING, struct.pack(">QQ", stream.handle, stream.last), 4)
             found |= struct.unpack(">I", said)[0]
-        self.ask_ok("quiescent", QUIESCENT, struct.pack(">Q", self.metadata.handle))
+        for stream in self.all_streams:
+            if stream.is_metadata:
+                self.ask_ok("quiescent", QUIESCENT, struct.pack(">Q", stream.handle))
         found |= struct.unpack(">I", self.ask("end pending", END_PENDING, struct.pack(">Q", self.session), 4))[0]
         if found not in (0, 1):
             raise Wrong(f"data pending: {found}")
