@@ -30,7 +30,7 @@ await_viewers() { # SESSION ID=N...
 		n=$((n + 1))
 		if is_stock; then # its viewers see no end of a session whose streams have left their chunk
 			wait_for 15 "viewer $n to print all" has_printed "$work/viewer-$session-$n.txt" "$@"
-			kill -INT "$pid"
+			kill -KILL "$pid"
 			wait "$pid" || true
 			: >"$work/viewer-$session-$n.log"
 		else
@@ -61,6 +61,8 @@ lt destroy uid
 await_viewers uid a=15000
 check_recorded uid a=15000
 is_stock || app_end a
+
+is_stock && lttng_pass # its viewer stalls when programs come and go
 
 lt_create pid --live=100000
 lt_channel pid --buffers-pid

@@ -317,6 +317,7 @@ def rotations():
 @case
 def rotation_behind_the_data():
     """Packets of the new chunk are in the old file already, without index: they move."""
+    not_stock("hangs up, now and then, when the packet is there before the order")
     with lttng_relay() as relay:
         client = Client(relay)
         client.hello()

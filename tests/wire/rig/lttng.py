@@ -77,7 +77,7 @@ class Stock:
         os.makedirs(os.environ["LTTNG_HOME"], exist_ok=True)
         ports = {"-C": self.control_port, "-D": self.data_port, "-L": self.live_port}
         words = [word for flag, port in ports.items() for word in (flag, f"tcp://127.0.0.1:{port}")]
-        self.process = subprocess.Popen(["lttng-relayd", *words, "-o", self.out], stderr=open(os.environ.get("STOCKLOG", "/dev/null"), "w"))
+        self.process = subprocess.Popen(["lttng-relayd", *words, "-o", self.out], stderr=subprocess.DEVNULL)
         for port in ports.values():
             wait_for(f"port {port}", lambda port=port: is_listening(port))
         return self
