@@ -13,6 +13,9 @@
 #   TRACERELAY_REAL_KEEP  1: keep $work of passing tests too
 #   TRACERELAY_REAL_TIME  seconds that a whole test may take, default 150
 #
+# Tests of LTTng source lttng_lib.sh instead, which sets real_needs=lttng and sources this: they trace programs, not the
+# kernel, so they need neither tracefs nor the lock, and no root where users may have namespaces.
+#
 # Every name inside status.sock's document and trace.json that these tests rely on is in the section "Names in our JSON",
 # and nowhere else.
 
@@ -34,22 +37,29 @@ skip() {
 if [ "${TRACERELAY_REAL_INSIDE:-}" != $$ ]; then
 	TRACERELAY_BIN=$(realpath -m "${TRACERELAY_BIN:-$top_srcdir/build/bin}")
 	export TRACERELAY_BIN
-	grep -qw tracefs /proc/filesystems || skip "no tracefs"
-	[ "$(id -u)" = 0 ] || skip "no tracefs (not root)"
-	for tool in trace-cmd jq python3 flock ip; do
+	namespaces=(-m -n)
+	if [ "${real_needs:-tracefs}" = tracefs ]; then
+		grep -qw tracefs /proc/filesystems || skip "no tracefs"
+		[ "$(id -u)" = 0 ] || skip "no tracefs (not root)"
+		real_tools="trace-cmd flock"
+	fi
+	[ "$(id -u)" = 0 ] || namespaces+=(-U -r)
+	for tool in $real_tools jq python3 ip; do
 		command -v $tool >/dev/null || skip "no $tool"
 	done
-	unshare -m -n true 2>/dev/null || skip "no tracefs (no namespaces)"
-	# The lock lives as long as any process of the test: all inherit its descriptor.
-	exec 9>"${TRACERELAY_REAL_LOCK:-/tmp/tracerelay-real.lock}"
-	flock -w 1200 9 || skip "another test holds the tracing buffers"
+	unshare "${namespaces[@]}" true 2>/dev/null || skip "no tracefs (no namespaces)"
+	if [ "${real_needs:-tracefs}" = tracefs ]; then
+		# The lock lives as long as any process of the test: all inherit its descriptor.
+		exec 9>"${TRACERELAY_REAL_LOCK:-/tmp/tracerelay-real.lock}"
+		flock -w 1200 9 || skip "another test holds the tracing buffers"
+	fi
 	# `trace-cmd listen`, with which the relay is compared, loses a recording when a stream ends inside one of its reads
 	# (doc/protocol.md); a test that fails on such a one says so with 75, and is done again.
 	for attempt in 1 2 3; do
 		status=0
 		# exec keeps the process id down to the bash that `timeout` starts, which checks that it is that one.
 		# shellcheck disable=SC2016 # that bash is to expand it
-		timeout -k 20 "${TRACERELAY_REAL_TIME:-150}" unshare -m -n --propagation private \
+		timeout -k 20 "${TRACERELAY_REAL_TIME:-150}" unshare "${namespaces[@]}" --propagation private \
 			bash -c 'export TRACERELAY_REAL_INSIDE=$$; exec bash "$0" "$@"' "$0" "$@" || status=$?
 		[ $status = 75 ] || exit $status
 		echo "trace-cmd listen interrupted itself: attempt $attempt is void"
@@ -115,7 +125,7 @@ cleanup() {
 			[ "$pid" = "$PPID" ] || kill -KILL "$pid" 2>/dev/null
 		done
 		wait 2>/dev/null
-		[ "$round" = 1 ] && reset_tracing
+		[ "$round" = 1 ] && [ "${real_needs:-tracefs}" = tracefs ] && reset_tracing
 	done
 	if [ "$verdict" = passed ] && [ "${TRACERELAY_REAL_KEEP:-0}" != 1 ]; then
 		rm -rf "$work"
@@ -633,4 +643,4 @@ check_recording() {
 }
 prepare() { :; }
 
-setup_namespaces
+[ "${real_needs:-tracefs}" != tracefs ] || setup_namespaces
