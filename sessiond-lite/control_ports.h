@@ -3,7 +3,7 @@
  * control_ports.h - the addresses of trace-cmd.listen and of lttng.control, .data and .live, and
  * why one cannot be listened on.
  *
- * Thread: sessiond-lite's loop. Test: tests/unit/control_ports.c.
+ * Thread: sessiond-lite's loop. Test: tests/unit/control_ports.c, daemon.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_CONTROL_PORTS_H
 #define TRACERELAY_SESSIOND_LITE_CONTROL_PORTS_H

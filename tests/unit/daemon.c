@@ -152,6 +152,7 @@ Test(daemon, starts_says_so_and_ends)
 	start(&d, "a", "--set", "trace-cmd.listen=127.0.0.1:0,[::1]:0", NULL);
 	wait_for(&d, "ready trace-cmd 127.0.0.1:");
 	wait_for(&d, " [::1]:");
+	cr_assert_null(strstr(d.text, "lttng"), "%s", d.text);
 	snprintf(path, sizeof(path), "%s/a/run/control.sock", top);
 	cr_assert_eq(stat(path, &sb), 0);
 	cr_assert_eq(sb.st_mode & 0777, 0600);
@@ -172,6 +173,27 @@ Test(daemon, starts_says_so_and_ends)
 	cr_assert_null(strstr(d.text, "leaving"), "%s", d.text);
 	cr_assert_not(exists("a", "run/control.sock"));
 	cr_assert_not(exists("a", "run/status.sock"));
+	tear_down();
+}
+
+Test(daemon, serves_lttng_unless_told_not_to)
+{
+	struct daemon d;
+	const char *at;
+
+	set_up();
+	start(&d, "a", "--set", "trace-cmd.listen=127.0.0.1:0", "--set",
+	      "lttng.control=127.0.0.1:0,127.0.0.2:0", "--set", "lttng.data=127.0.0.1:0", "--set",
+	      "lttng.live=127.0.0.1:0", NULL);
+	wait_for(&d, " lttng-live 127.0.0.1:");
+	at = strstr(d.text, "ready trace-cmd 127.0.0.1:");
+	cr_assert(at, "%s", d.text);
+	cr_assert((at = strstr(at, " lttng-control 127.0.0.1:")), "%s", d.text);
+	cr_assert((at = strstr(at, " 127.0.0.2:")), "%s", d.text);
+	cr_assert((at = strstr(at, " lttng-data 127.0.0.1:")), "%s", d.text);
+	cr_assert((at = strstr(at, " lttng-live 127.0.0.1:")), "%s", d.text);
+	kill(d.pid, SIGTERM);
+	cr_assert_eq(exit_status(&d), 0);
 	tear_down();
 }
 
@@ -205,6 +227,9 @@ Test(daemon, sentences)
 		int status;
 	} c[] = {
 		{"trace-cmd.listen=203.0.113.7:0", "is no address of this machine", 1},
+		{"lttng.control=203.0.113.7:0", "lttng.control: 203.0.113.7 is no address", 1},
+		{"lttng.data=203.0.113.7:0", "lttng.data: 203.0.113.7 is no address", 1},
+		{"lttng.live=203.0.113.7:0", "lttng.live: 203.0.113.7 is no address", 1},
 		{"output.dir=/proc/nowhere", "output.dir: cannot use /proc/nowhere", 1},
 		{"run.nonsense=1", "run.nonsense", 2},
 	};
@@ -212,7 +237,7 @@ Test(daemon, sentences)
 
 	set_up();
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
-		start(&d, "a", "--set", c[i].option, NULL);
+		start(&d, "a", "--set", "trace-cmd.listen=127.0.0.1:0", "--set", c[i].option, NULL);
 		cr_assert_eq(exit_status(&d), c[i].status, "%s: %s", c[i].option, d.text);
 		cr_assert(strstr(d.text, c[i].want), "%s: %s", c[i].option, d.text);
 	}

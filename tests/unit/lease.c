@@ -85,6 +85,13 @@ Test(lease, lowest_ports_for_every_host)
 	}
 	cr_assert_eq(lease_count(t), 8);
 	cr_assert_eq(lease_peer_count(t), 2);
+	cr_assert_eq(lease_held(t, &(struct addr){0}), 0);
+	end(t, "10.0.0.1", a[3], 0);
+	{
+		struct addr peer = host("10.0.0.1:77");
+
+		cr_assert_eq(lease_held(t, &peer), 3);
+	}
 	lease_table_free(t);
 }
 

@@ -338,6 +338,7 @@ Test(methods, status)
 	cr_assert_eq(listener_add(subjects.listeners, &at, CONVERSATION_TRACE_CMD, 0, NULL), 0);
 	result("session.create", "{'name':'web'}");
 	cr_assert_eq(listener_add(subjects.listeners, &at, CONVERSATION_TRACE_CMD, 2, NULL), 0);
+	cr_assert_eq(listener_add(subjects.listeners, &at, CONVERSATION_LTTNG_DATA, 0, NULL), 0);
 	r = result("daemon.status", "{}");
 	cr_assert_str_eq(text(r, "version"), PACKAGE_VERSION);
 	cr_assert_eq(number(r, "pid"), getpid());
@@ -349,7 +350,8 @@ Test(methods, status)
 	cr_assert_gt(strlen(text(part, "state")), 0);
 	cr_assert_eq(number(part, "pid") + number(part, "restarts"), 0);
 	part = json_object_get(r, "listeners");
-	cr_assert_eq(json_array_size(part), 2);
+	cr_assert_eq(json_array_size(part), 3);
+	cr_assert_str_eq(text(json_array_get(part, 2), "protocol"), "lttng-data");
 	cr_assert_str_eq(text(json_array_get(part, 0), "protocol"), "trace-cmd");
 	cr_assert(strstr(text(json_array_get(part, 0), "address"), "127.0.0.1:"));
 	cr_assert(json_is_null(json_object_get(json_array_get(part, 0), "session")));

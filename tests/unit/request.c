@@ -87,6 +87,12 @@ Test(request, reaches_its_module)
 	m = (struct link_message){.type = LINK_UDP_SOCKET, .ref = {.index = 1, .id = 1}};
 	request_handle(&c, &m, NULL, 0);
 	rig_expect(&rig, LINK_UDP_REFUSED, &m);
+	m = (struct link_message){.type = LINK_CTF_SOURCE, .ref = {.index = 1, .id = 1}};
+	request_handle(&c, &m, NULL, 0);
+	rig_expect(&rig, LINK_LEASED, &m);
+	m = (struct link_message){.type = LINK_CTF_STREAM, .ref = {.index = 1, .id = 1}};
+	request_handle(&c, &m, NULL, 0);
+	rig_expect(&rig, LINK_CTF_STREAM_MADE, &m);
 	stop(&rig, &c);
 }
 

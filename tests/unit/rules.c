@@ -148,6 +148,12 @@ ParameterizedTestParameters(rules, matching)
 		{"{'proto': 'trace-cmd-v2'}", "", "10.0.0.1", PROTOCOL_TRACE_CMD_V3, 1, false},
 		{"{'proto': 'trace-cmd-v3'}", "", "10.0.0.1", PROTOCOL_TRACE_CMD_V1, 1, false},
 		{"{'proto': 'lttng'}", "", "10.0.0.1", PROTOCOL_TRACE_CMD_V3, 1, false},
+		{"{'proto': 'lttng'}", "", "10.0.0.1", PROTOCOL_LTTNG, 1, true},
+		{"{'proto': 'lttng', 'host': 'web*'}", "web-1", "10.0.0.1", PROTOCOL_LTTNG, 1,
+		 true},
+		{"{'proto': 'lttng', 'host': 'web*'}", "db-1", "10.0.0.1", PROTOCOL_LTTNG, 1,
+		 false},
+		{"{'proto': 'trace-cmd'}", "", "10.0.0.1", PROTOCOL_LTTNG, 1, false},
 		{"{'port': 4711}", "", "10.0.0.1", PROTOCOL_TRACE_CMD_V1, 4711, true},
 		{"{'port': 4711}", "", "10.0.0.1", PROTOCOL_TRACE_CMD_V1, 4712, false},
 		/* ANDed: each key alone spoils it */

@@ -206,3 +206,154 @@ Test(store, pages_of_freed_slots_are_given_back)
 		cr_assert_eq(add(s, some_fd(), "10.0.0.1", &ref[i]), 0);
 	store_free(s);
 }
+
+static int add_role(struct store *s, const char *from, enum conversation_role role,
+		    struct state_ref *ret)
+{
+	struct store_conversation what = {.role = role};
+	int fd = some_fd(), r;
+
+	cr_assert_eq(addr_parse(from, &what.peer), 0);
+	r = store_conversation_add(s, fd, &what, ret);
+	if (r < 0)
+		close(fd);
+	return r;
+}
+
+/* Each kind of connection has its own limit, so that none keeps another out. */
+Test(store, limits_of_roles)
+{
+	struct store_config c = {.capacity = {10, 4, 4, 1},
+				 .conversations_per_peer = 10,
+				 .descriptors = 1000,
+				 .conversations = {[CONVERSATION_TRACE_CMD] = 1,
+						   [CONVERSATION_LTTNG_CONTROL] = 2,
+						   [CONVERSATION_LTTNG_DATA] = 2,
+						   [CONVERSATION_LTTNG_LIVE] = 1}};
+	static const int full[] = {-EUSERS, -EUSERS, -ENOSPC, -ENOSPC};
+	struct state_ref ref, first;
+	struct store *s;
+
+	cr_assert_eq(store_create(&c, &s), 0);
+	for (int role = 0; role < CONVERSATION_ROLES; role++) {
+		for (uint32_t i = 0; i < c.conversations[role]; i++) {
+			cr_assert_eq(add_role(s, "10.0.0.1", (enum conversation_role)role, &ref),
+				     0);
+			cr_assert_eq(state_conversation(store_state(s), ref)->role, (uint32_t)role);
+			if (!role)
+				first = ref;
+		}
+		cr_assert_eq(add_role(s, "10.0.0.1", (enum conversation_role)role, &ref),
+			     full[role]);
+	}
+	store_conversation_drop(s, first);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_TRACE_CMD, &ref), 0);
+	store_free(s);
+}
+
+Test(store, silent_data_connections)
+{
+	struct store_config c = {.capacity = {10, 4, 4, 1},
+				 .conversations_per_peer = 10,
+				 .descriptors = 1000,
+				 .anonymous_per_peer = 2};
+	struct state_ref ref, first, second;
+	struct store *s;
+
+	cr_assert_eq(store_create(&c, &s), 0);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &first), 0);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &second), 0);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &ref), -EBUSY);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_CONTROL, &ref), 0);
+	cr_assert_eq(add_role(s, "10.0.0.2", CONVERSATION_LTTNG_DATA, &ref), 0);
+	atomic_store(&state_conversation(store_state(s), first)->source, 1);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &ref), 0);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &ref), -EBUSY);
+	store_conversation_drop(s, second);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &ref), 0);
+	store_free(s);
+}
+
+static long kib(struct store *s)
+{
+	struct stat sb;
+
+	cr_assert_eq(fstat(store_state(s)->fd, &sb), 0);
+	return (long)sb.st_blocks / 2;
+}
+
+Test(store, memory_is_for_those_who_need_it)
+{
+	struct store *s = make(8, 8, 8, 8, 1000);
+	struct state *st = store_state(s);
+	struct state_ref ref, trace_cmd, ctf, stream[2];
+	long before = kib(s), base;
+
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_DATA, &ref), 0);
+	cr_assert_eq(kib(s) - before, 8, "halves, and a page for headers");
+	st->conversation[ref.index].ring[CTF_DATA_HEADER_SIZE - 1] = 1;
+	cr_assert_eq(kib(s) - before, 8, "which is what a header is received into");
+	/* the slot is used again by one that needs all of it */
+	store_conversation_drop(s, ref);
+	before = kib(s);
+	cr_assert_eq(add_role(s, "10.0.0.1", CONVERSATION_LTTNG_CONTROL, &ref), 0);
+	cr_assert_eq(kib(s) - before, (long)(sizeof(struct conversation_slot) / 1024) - 8);
+
+	before = kib(s);
+	cr_assert_eq(store_source_reserve(s, 2, &trace_cmd, stream), 0);
+	base = kib(s) - before;
+	store_source_return(s, trace_cmd, 2, stream);
+	before = kib(s);
+	cr_assert_eq(store_ctf_source_reserve(s, &ctf), 0);
+	cr_assert_eq(ctf.index, trace_cmd.index);
+	cr_assert_eq(kib(s) - before, (long)(offsetof(struct ctf_source_slot, ring) / 1024),
+		     "trace-cmd did not pay for it (%ld)", base);
+	store_source_publish(s, ctf, 0, NULL);
+	/* relayd leaves traces behind, in the ring too */
+	cr_assert_eq(state_touch(st, st->ctf_source[ctf.index].ring, CTF_RING), 0);
+	st->ctf_source[ctf.index].half[1].serial = 99;
+	st->ctf_source[ctf.index].minor = 13;
+	store_source_drop(s, ctf);
+	cr_assert_eq(kib(s), before);
+	cr_assert_eq(store_ctf_source_reserve(s, &ctf), 0);
+	cr_assert_eq(st->ctf_source[ctf.index].half[1].serial, 0);
+	cr_assert_eq(st->ctf_source[ctf.index].minor, 0);
+	store_ctf_source_return(s, ctf);
+	cr_assert_eq(kib(s), before);
+	store_free(s);
+}
+
+Test(store, streams_are_added_to_a_source_of_lttng)
+{
+	struct store *s = make(4, 4, 3, 4, 1000);
+	struct state *st = store_state(s);
+	struct state_ref source, stream[3], ref;
+	uint32_t left;
+
+	cr_assert_eq(store_ctf_source_reserve(s, &source), 0);
+	store_source_publish(s, source, 0, NULL);
+	left = store_descriptors_left(s);
+	cr_assert_eq(store_ctf_stream_add(s, source, 0, 7, 100, &stream[0]), 0);
+	cr_assert_eq(store_ctf_stream_add(s, source, stream[0].index, 7, 200, &stream[1]), 0);
+	cr_assert_eq(store_ctf_stream_add(s, source, stream[1].index, 7, 300, &stream[2]), 0);
+	cr_assert_eq(store_ctf_stream_add(s, source, stream[2].index, 7, 400, &ref), -ENOSPC);
+	cr_assert_eq(store_descriptors_left(s), left, "none is promised");
+	cr_assert_eq(atomic_load(&st->source[source.index].cpus), 3);
+	cr_assert_eq(atomic_load(&st->source[source.index].first_stream), 1 + stream[0].index);
+	cr_assert_eq(atomic_load(&st->stream[stream[0].index].next), 1 + stream[1].index);
+	cr_assert_eq(atomic_load(&st->stream[stream[1].index].next), 1 + stream[2].index);
+	cr_assert_eq(atomic_load(&st->stream[stream[2].index].next), 0);
+	cr_assert_eq(st->ctf_stream[stream[1].index].by_position, 200);
+	cr_assert_eq(store_stream_fd(s, stream[0]), -1);
+	st->ctf_stream[stream[0].index].tracefile_size = 5;
+	store_stream_close(s, stream[0]);
+	store_source_drop(s, source);
+	cr_assert_null(state_stream(st, stream[2]));
+	cr_assert_eq(store_ctf_source_reserve(s, &source), 0);
+	store_source_publish(s, source, 0, NULL);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(store_ctf_stream_add(s, source, i ? ref.index : 0, 8, 1, &ref), 0);
+		cr_assert_eq(st->ctf_stream[ref.index].tracefile_size, 0);
+	}
+	store_free(s);
+}
