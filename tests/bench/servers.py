@@ -17,8 +17,9 @@ from processes import (Failed, MIB, children_of, free_port, is_listening, proces
 class Tools:
     """The load generator and the bare loop."""
 
-    def __init__(self, load, bare_loop):
+    def __init__(self, load, bare_loop, lttng_load):
         self.load_path = load
+        self.lttng_load_path = lttng_load
         self.bare_loop_path = bare_loop
 
     def load_command(self, mode, options, paths=()):
@@ -41,6 +42,16 @@ class Tools:
             raise Failed(f"load {mode}: {done.stderr.strip() or done.stdout.strip()}")
         return json.loads(done.stdout)
 
+    def lttng_load(self, server, sessions, seconds, limit):
+        """LTTng clients; what was sent and acknowledged, and what it cost the server."""
+        words = [self.lttng_load_path, f"--control={server.lttng_control}",
+                 f"--data={server.lttng_data}", f"--sessions={sessions}", f"--seconds={seconds}",
+                 f"--bytes={limit}", "--server-cpu=" + ",".join(map(str, server.pids()))]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 120)
+        if done.returncode != 0:
+            raise Failed(f"lttng_load, {sessions} sessions, {server.name}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
     def verify(self, directory, **options):
         keep = ("clients", "cpus", "bytes", "page_size", "seed", "raw")
         return self.load("verify", [directory], **{k: v for k, v in options.items() if k in keep})
@@ -59,14 +70,15 @@ class Relay:
         os.mkdir(self.output)
         os.mkdir(self.run_dir)
         self.port = free_port()
+        self.lttng_control, self.lttng_data = free_port(), free_port()
         low = random.randrange(20000, 28000)
         settings = {
             "run.dir": self.run_dir,
             "output.dir": self.output,
             "trace-cmd.listen": f"127.0.0.1:{self.port}",
             "trace-cmd.stream-ports": f"{low}-{low + 4095}",
-            "lttng.control": "",
-            "lttng.data": "",
+            "lttng.control": f"127.0.0.1:{self.lttng_control}",
+            "lttng.data": f"127.0.0.1:{self.lttng_data}",
             "lttng.live": "",
         }
         words = [os.path.join(folder, "sessiond-lite")]
@@ -180,3 +192,33 @@ class Listen:
 
     def clean(self):
         shutil.rmtree(self.output, ignore_errors=True)
+
+
+class LttngRelayd:
+    """The real lttng-relayd, kept for the whole figure."""
+
+    name = "lttng-relayd"
+
+    def __init__(self, work):
+        self.output = tempfile.mkdtemp(prefix="lttng-relayd-", dir=work)
+        self.lttng_control, self.lttng_data = free_port(), free_port()
+        self.log = open(os.path.join(work, "lttng-relayd.log"), "w")
+        words = ["lttng-relayd", "-C", f"tcp://127.0.0.1:{self.lttng_control}",
+                 "-D", f"tcp://127.0.0.1:{self.lttng_data}",
+                 "-L", f"tcp://127.0.0.1:{free_port()}", "-o", self.output]
+        self.process = subprocess.Popen(words, stdout=self.log, stderr=self.log,
+                                        env=dict(os.environ, LTTNG_HOME=self.output))
+        for port in self.lttng_control, self.lttng_data:
+            wait_until(lambda port=port: is_listening(port), 10, "lttng-relayd does not listen")
+
+    def pids(self):
+        return [self.process.pid]
+
+    def clean(self):
+        for entry in os.listdir(self.output):
+            if not entry.startswith("."):
+                shutil.rmtree(os.path.join(self.output, entry), ignore_errors=True)
+
+    def stop(self):
+        stop_process(self.process)
+        self.log.close()

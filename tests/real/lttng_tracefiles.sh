@@ -32,11 +32,11 @@ if ! is_stock; then
 	lt_channel endless --tracefile-size=65536
 	lt start endless
 	app_start b
-	app_emit b 20000
+	app_emit b 40000
 	lt stop endless
-	check_recorded endless b=20000
+	check_recorded endless b=40000
 	lt destroy endless
-	check_recorded endless b=20000
+	check_recorded endless b=40000
 	check_files "$(session_dir endless)" --largest $((65536 + 16384))
 	[ -e "$(echo "$(session_dir endless)"/ust/uid/*/*-bit/ch_"${cpu}"_9)" ] || fail "there are no ten files"
 fi

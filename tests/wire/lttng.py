@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 from rig import lttng
 from rig.case import Failed, case, main
@@ -281,8 +282,6 @@ def rotate(client, chunk, at, command, closed=None):
 
 
 def stamp(seconds):
-    import time
-
     return time.strftime("%Y%m%dT%H%M%S%z", time.localtime(seconds))
 
 
@@ -1062,4 +1061,4 @@ def clear_under_a_viewer():
         client.must_hold()
 
 
-main(ours=not stock)
+main(ours=not stock, tool="babeltrace2")

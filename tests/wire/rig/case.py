@@ -172,14 +172,14 @@ def run(function):
     return word
 
 
-def main(ours=True):
-    """ours: the cases run our programs."""
+def main(ours=True, tool="trace-cmd"):
+    """ours: the cases run our programs. tool: what they are skipped without."""
     if "-l" in sys.argv[1:]:
         for function in cases:
             print(f"{function.__name__:40}{(function.__doc__ or '').strip().splitlines()[0] if function.__doc__ else ''}")
         sys.exit(0)
-    if not shutil.which("trace-cmd"):
-        print("skipped: no trace-cmd")
+    if not shutil.which(tool):
+        print(f"skipped: no {tool}")
         sys.exit(77)
     chosen = [f for f in cases if not sys.argv[1:] or f.__name__ in sys.argv[1:]]
     if not chosen:

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lttng_load.c - many LTTng clients in one epoll loop: N sessions of protocol 2.13 with two streams
+ * each. Every session sends a packet of 64 KiB, its index, awaits the reply, and begins again with
+ * the other stream, as a consumer daemon does. After --seconds (or --bytes in all) each asks
+ * whether something is pending until nothing is: what is counted is stored.
+ *
+ *	lttng_load --control=PORT --data=PORT [--sessions=N] [--seconds=S] [--bytes=N]
+ *	           [--server-cpu=PID,...]
+ *
+ * Talks to 127.0.0.1 only. Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
+ */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/bench/server_cpu.h"
+
+enum {
+	CMD_ADD_STREAM = 1,
+	CMD_CREATE_SESSION = 2,
+	CMD_VERSION = 5,
+	CMD_DATA_PENDING = 8,
+	CMD_SEND_INDEX = 13,
+	CMD_STREAMS_SENT = 16,
+	CMD_CREATE_CHUNK = 19,
+	CMD_CONFIGURATION = 22,
+	REPLY_OK = 10,
+};
+
+#define PACKET      65536u /* bytes */
+#define DATA_HEADER 32u
+#define STREAMS     2u
+#define TIMEOUT_S   60
+
+struct session {
+	int control, data;
+	uint64_t handle[STREAMS], seq[STREAMS]; /* seq: of the next packet */
+	unsigned stream;                        /* whose packet is on its way */
+	size_t sent;                            /* bytes of it, header included */
+	uint8_t header[DATA_HEADER];
+	size_t replied; /* bytes of the index' reply */
+	bool stopped;
+};
+
+static uint8_t payload[PACKET];
+static uint64_t total; /* bytes of packets acknowledged */
+
+/* A message under construction: big-endian fields, one after the other. */
+struct out {
+	uint8_t bytes[512];
+	size_t size;
+};
+
+static void put(struct out *o, const void *from, size_t n)
+{
+	if (n > sizeof(o->bytes) - o->size)
+		errx(1, "a message is too long");
+	memcpy(o->bytes + o->size, from, n);
+	o->size += n;
+}
+
+static void put_u8(struct out *o, uint8_t v)
+{
+	put(o, &v, 1);
+}
+
+static void put_u32(struct out *o, uint32_t v)
+{
+	v = htobe32(v);
+	put(o, &v, 4);
+}
+
+static void put_u64(struct out *o, uint64_t v)
+{
+	v = htobe64(v);
+	put(o, &v, 8);
+}
+
+static uint32_t u32_at(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return be32toh(v);
+}
+
+static uint64_t u64_at(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return be64toh(v);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int connect_to(uint16_t port)
+{
+	struct sockaddr_in at = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct timeval limit = {.tv_sec = TIMEOUT_S};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		err(1, "port %u", port);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+static void send_command(int fd, uint32_t command, const struct out *body)
+{
+	struct out head = {.size = 0};
+
+	put_u64(&head, 0);
+	put_u64(&head, body->size);
+	put_u32(&head, command);
+	put_u32(&head, 0);
+	put(&head, body->bytes, body->size);
+	if (send(fd, head.bytes, head.size, MSG_NOSIGNAL) != (ssize_t)head.size)
+		err(1, "command %u", command);
+}
+
+static void receive(int fd, void *to, size_t n, uint32_t command)
+{
+	ssize_t r = recv(fd, to, n, MSG_WAITALL);
+
+	if (r != (ssize_t)n)
+		errx(1, "command %u: %s", command, r < 0 ? strerror(errno) : "the relay hangs up");
+}
+
+/* Ask and await a reply of n bytes with its code at `code_at` (negative: none). */
+static void ask(int fd, uint32_t command, const struct out *body, uint8_t *reply, size_t n,
+		int code_at)
+{
+	send_command(fd, command, body);
+	receive(fd, reply, n, command);
+	if (code_at >= 0 && u32_at(reply + code_at) != REPLY_OK)
+		errx(1, "command %u: code %u", command, u32_at(reply + code_at));
+}
+
+static uint64_t add_stream(int fd, const char *name)
+{
+	static const char path[] = "ust/uid/0/64-bit";
+	struct out o = {.size = 0};
+	uint8_t reply[12];
+
+	put_u32(&o, (uint32_t)strlen(name) + 1);
+	put_u32(&o, sizeof(path));
+	put_u64(&o, 0);
+	put_u64(&o, 0);
+	put_u64(&o, 0);
+	put(&o, name, strlen(name) + 1);
+	put(&o, path, sizeof(path));
+	ask(fd, CMD_ADD_STREAM, &o, reply, sizeof(reply), 8);
+	return u64_at(reply);
+}
+
+static void create_session(int fd, unsigned number)
+{
+	static const char host[] = "load", base[] = "";
+	struct out o = {.size = 0};
+	uint8_t reply[16], path[4096];
+	char name[32];
+
+	snprintf(name, sizeof(name), "s%u", number);
+	put_u32(&o, (uint32_t)strlen(name) + 1);
+	put_u32(&o, sizeof(host));
+	put_u32(&o, sizeof(base));
+	put_u32(&o, 0); /* not live */
+	put_u8(&o, 0);  /* no snapshot */
+	put_u8(&o, 0);
+	put_u64(&o, UINT64_C(0x10ad10ad10ad10ad)); /* UUID */
+	put_u64(&o, (uint64_t)getpid());
+	put_u64(&o, number);
+	put_u64(&o, (uint64_t)time(NULL));
+	put_u8(&o, 0); /* no chunk yet */
+	put_u64(&o, 0);
+	put(&o, name, strlen(name) + 1);
+	put(&o, host, sizeof(host));
+	put(&o, base, sizeof(base));
+	ask(fd, CMD_CREATE_SESSION, &o, reply, sizeof(reply), 8);
+	if (u32_at(reply + 12) > sizeof(path))
+		errx(1, "a path of %u bytes", u32_at(reply + 12));
+	receive(fd, path, u32_at(reply + 12), CMD_CREATE_SESSION);
+}
+
+static void begin_packet(struct session *s)
+{
+	uint64_t numbers[3] = {0, htobe64(s->handle[s->stream]), htobe64(s->seq[s->stream])};
+	uint32_t sizes[2] = {htobe32(PACKET), 0};
+
+	memcpy(s->header, numbers, sizeof(numbers));
+	memcpy(s->header + sizeof(numbers), sizes, sizeof(sizes));
+	s->sent = s->replied = 0;
+}
+
+static void open_session(struct session *s, unsigned number, uint16_t control, uint16_t data)
+{
+	struct out o = {.size = 0};
+	uint8_t reply[16];
+
+	s->control = connect_to(control);
+	put_u32(&o, 2);
+	put_u32(&o, 13);
+	ask(s->control, CMD_VERSION, &o, reply, 8, -1);
+	o.size = 0;
+	put_u64(&o, 0);
+	ask(s->control, CMD_CONFIGURATION, &o, reply, 12, 0);
+	create_session(s->control, number);
+	s->data = connect_to(data);
+	o.size = 0;
+	put_u64(&o, 0);
+	put_u64(&o, (uint64_t)time(NULL));
+	put_u32(&o, 0);
+	ask(s->control, CMD_CREATE_CHUNK, &o, reply, 4, 0);
+	s->handle[0] = add_stream(s->control, "ch_0");
+	s->handle[1] = add_stream(s->control, "ch_1");
+	o.size = 0;
+	ask(s->control, CMD_STREAMS_SENT, &o, reply, 4, 0);
+	begin_packet(s);
+}
+
+static void send_index(struct session *s)
+{
+	uint64_t seq = s->seq[s->stream];
+	struct out o = {.size = 0};
+
+	put_u64(&o, s->handle[s->stream]);
+	put_u64(&o, seq);
+	put_u64(&o, PACKET * 8);
+	put_u64(&o, PACKET * 8);
+	put_u64(&o, seq * 1000 + 1);
+	put_u64(&o, seq * 1000 + 999);
+	put_u64(&o, 0);
+	put_u64(&o, 0);
+	put_u64(&o, s->stream);
+	put_u64(&o, seq);
+	send_command(s->control, CMD_SEND_INDEX, &o);
+}
+
+/* Send what the socket takes; the index behind the last byte. */
+static void go_on(struct session *s)
+{
+	struct iovec part[2];
+	struct msghdr m = {.msg_iov = part};
+	size_t in_payload = s->sent > DATA_HEADER ? s->sent - DATA_HEADER : 0;
+	ssize_t r;
+
+	if (s->stopped || s->sent == DATA_HEADER + PACKET)
+		return;
+	if (s->sent < DATA_HEADER)
+		part[m.msg_iovlen++] = (struct iovec){s->header + s->sent, DATA_HEADER - s->sent};
+	part[m.msg_iovlen++] = (struct iovec){payload + in_payload, PACKET - in_payload};
+	r = sendmsg(s->data, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (r < 0 && errno != EAGAIN)
+		err(1, "data");
+	if (r > 0)
+		s->sent += (size_t)r;
+	if (s->sent == DATA_HEADER + PACKET)
+		send_index(s);
+}
+
+/* The index' reply; then the next packet, unless it is over. True if the session has stopped. */
+static bool take_reply(struct session *s, bool over)
+{
+	uint8_t reply[4];
+	ssize_t r = recv(s->control, reply + s->replied, 4 - s->replied, MSG_DONTWAIT);
+
+	if (r == 0 || (r < 0 && errno != EAGAIN))
+		errx(1, "the relay hangs up");
+	if (r < 0)
+		return false;
+	if (r != 4 || u32_at(reply) != REPLY_OK)
+		errx(1, "SEND_INDEX: a reply of %zd bytes, code %u", r, u32_at(reply));
+	total += PACKET;
+	s->seq[s->stream]++;
+	if (over) {
+		s->stopped = true;
+		return true;
+	}
+	s->stream = (s->stream + 1) % STREAMS;
+	begin_packet(s);
+	go_on(s);
+	return false;
+}
+
+static void await_stored(struct session *s)
+{
+	struct out o = {.size = 0};
+	uint8_t reply[4];
+
+	put_u64(&o, s->handle[s->stream]);
+	put_u64(&o, s->seq[s->stream] - 1);
+	for (;;) {
+		ask(s->control, CMD_DATA_PENDING, &o, reply, sizeof(reply), -1);
+		if (u32_at(reply) != 1)
+			return;
+		usleep(1000);
+	}
+}
+
+static void watch(int epoll, int fd, uint32_t events, uint64_t key)
+{
+	struct epoll_event e = {.events = events, .data.u64 = key};
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+		err(1, "epoll_ctl");
+}
+
+/* Key: session times two, plus one for its control connection. */
+static void run(struct session *all, unsigned count, double seconds, uint64_t limit)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event events[256];
+	double end = now() + seconds;
+	unsigned running = count;
+
+	for (unsigned i = 0; i < count; i++) {
+		watch(epoll, all[i].data, EPOLLOUT | EPOLLET, 2 * (uint64_t)i);
+		watch(epoll, all[i].control, EPOLLIN, 2 * (uint64_t)i + 1);
+		go_on(&all[i]);
+	}
+	while (running) {
+		int n = epoll_wait(epoll, events, 256, TIMEOUT_S * 1000);
+
+		if (n <= 0)
+			errx(1, "the relay is silent");
+		for (int i = 0; i < n; i++) {
+			struct session *s = &all[events[i].data.u64 / 2];
+
+			if (events[i].data.u64 % 2 == 0)
+				go_on(s);
+			else if (take_reply(s, now() >= end || (limit && total >= limit)))
+				running--;
+		}
+	}
+	close(epoll);
+}
+
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t n = strtoull(text, &end, 10);
+
+	switch (*end) {
+	case 'G':
+		n <<= 10; /* fall through */
+	case 'M':
+		n <<= 10; /* fall through */
+	case 'K':
+		n <<= 10;
+		end++;
+	}
+	if (end == text || *end)
+		errx(2, "no number: %s", text);
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"control", required_argument, NULL, 'C'},
+		{"data", required_argument, NULL, 'D'},
+		{"sessions", required_argument, NULL, 'n'},
+		{"seconds", required_argument, NULL, 's'},
+		{"bytes", required_argument, NULL, 'b'},
+		{"server-cpu", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
+	};
+	uint64_t control = 0, data = 0, sessions = 1, seconds = 10, limit = 0;
+	struct server_cpu cpu = {.count = 0};
+	struct session *all;
+	struct rlimit files;
+	double begun, used;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		switch (c) {
+		case 'C':
+			control = number(optarg);
+			break;
+		case 'D':
+			data = number(optarg);
+			break;
+		case 'n':
+			sessions = number(optarg);
+			break;
+		case 's':
+			seconds = number(optarg);
+			break;
+		case 'b':
+			limit = number(optarg);
+			break;
+		case 'p':
+			if (server_cpu_parse(optarg, &cpu) == 0)
+				break;
+			/* fall through */
+		default:
+			errx(2, "see the head of lttng_load.c");
+		}
+	}
+	if (!control || !data || control > 65535 || data > 65535 || !sessions || sessions > 100000)
+		errx(2, "--control and --data are needed");
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	memset(payload, 0x5a, sizeof(payload));
+	all = calloc(sessions, sizeof(*all));
+	if (!all)
+		err(1, NULL);
+	for (unsigned i = 0; i < sessions; i++)
+		open_session(&all[i], i, (uint16_t)control, (uint16_t)data);
+	used = server_cpu_seconds(&cpu);
+	begun = now();
+	run(all, (unsigned)sessions, (double)seconds, limit);
+	for (unsigned i = 0; i < sessions; i++)
+		await_stored(&all[i]);
+	begun = now() - begun;
+	used = server_cpu_seconds(&cpu) - used;
+	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
+	       ",\"seconds\":%.6f,\"server_cpu_s\":%.6f}\n",
+	       sessions, total, begun, used);
+	for (unsigned i = 0; i < sessions; i++) {
+		close(all[i].control);
+		close(all[i].data);
+	}
+	free(all);
+	return 0;
+}
