@@ -179,7 +179,9 @@ int ctf_chunk_close(struct ctf_source *s, uint64_t id, int64_t closed, uint32_t 
 		    uint64_t behind);
 /* The index + 1 of an open chunk with this id, or 0. */
 uint32_t ctf_chunk_find(const struct ctf_source_half *h, uint64_t id);
-/* Moves that were begun, and chunks that every stream has left. 0 or negative errno: later. */
+/* Moves that were begun: before any file is opened by its name. */
+int ctf_chunk_resume(struct ctf_source *s);
+/* Those, and chunks that every stream has left. 0 or negative errno: later. */
 int ctf_chunk_run(struct ctf_source *s);
 /* At the source's end: all chunks that are left. */
 int ctf_chunk_finish_all(struct ctf_source *s);

@@ -231,7 +231,7 @@ void ctf_rig_stream(struct ctf_rig *r, unsigned i, bool metadata, uint64_t trace
 	c->metadata = metadata;
 	c->tracefile_size = tracefile_size;
 	c->tracefile_count = tracefile_count;
-	strcpy(c->path, r->ctf->minor > 10 ? "ust/uid/0/64-bit" : "/vm/s1//ust/uid/0/64-bit");
+	strcpy(c->path, r->ctf->minor > 10 ? "ust/uid/0/64-bit" : "vm/s1/ust/uid/0/64-bit");
 	if (metadata)
 		strcpy(c->name, "metadata");
 	else
