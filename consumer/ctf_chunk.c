@@ -137,6 +137,12 @@ static int resume_move(struct ctf_source *s, uint32_t i)
 	if (!c->moving_to[0])
 		return 0;
 	r = ctf_tree_move(output, c->dir, c->moving_to, whole);
+	if (r == -EEXIST && strlen(c->moving_to) + 3 < CTF_DIR) { /* somebody else's */
+		h = ctf_source_begin(s->ctf);
+		strcat(h->chunk[i].moving_to, "-2");
+		ctf_source_commit(s->ctf);
+		return resume_move(s, i);
+	}
 	if (r == 0 && !whole && hidden(c))
 		r = ctf_tree_remove(output, c->dir);
 	if (r < 0)

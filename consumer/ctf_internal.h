@@ -74,8 +74,10 @@ struct ctf_source {
 	int64_t blocked_since_ms; /* an index waits for its packet; 0: none */
 	uint64_t blocked_at;      /* ring position of it */
 	bool ending;              /* indexes wait for nothing any more */
-	bool disk_logged;
-	bool running; /* a turn is under way: not entered again */
+	bool rotating;            /* some stream may be armed for a rotation */
+	int64_t trouble_ms;       /* of the last trouble with the disk that was logged; 0: none */
+	uint32_t last_stream;     /* 1 + index of the last stream that was found in the list */
+	bool running;             /* a turn is under way: not entered again */
 };
 
 /* ---- ctf_source.c: the machine of one source ---- */
@@ -89,6 +91,8 @@ struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint6
 bool ctf_source_stopped(const struct ctf_source *s);
 /* A write failed: logged once an episode; packets are discarded until there is room. */
 void ctf_source_disk_trouble(struct ctf_source *s, int error);
+/* No room: worth waiting for. Other errors stay. */
+bool ctf_source_disk_is_full(int error);
 /* True of a client that sends no index: old ones, and snapshots. */
 bool ctf_source_indexless(const struct ctf_source *s);
 /* The stream has ended for its client and everything of it is here. */

@@ -233,8 +233,8 @@ bool ctf_order_apply(struct ctf_source *s)
 		r = apply(s, &o);
 		if (r < 0 && r != -EAGAIN)
 			ctf_source_disk_trouble(s, r);
-		if (r < 0 && !(s->ending && r == -EAGAIN))
-			break;
+		if (r < 0 && !(s->ending && !ctf_source_disk_is_full(r)))
+			break; /* at the end only room is waited for */
 		at = o.behind;
 		s->blocked_since_ms = 0;
 		atomic_store_explicit(&s->ctf->applied, at, memory_order_release);

@@ -326,6 +326,132 @@ Test(ctf_worker, stopped_session, .timeout = 30)
 	ctf_rig_free(&r);
 }
 
+/* ---- hostile and unlucky peers ---- */
+
+Test(ctf_worker, bad_headers_close_the_connection, .timeout = 30)
+{
+	static const struct {
+		unsigned stream;
+		uint64_t seq;
+		uint32_t len, cut;
+	} bad[] = {{3, 1, LEN, ALL}, {0, 0, LEN, ALL}, {1, 1, LEN, ALL}, {0, 1, 65u << 20, 40}};
+
+	for (unsigned n = 0; n < sizeof(bad) / sizeof(*bad); n++) {
+		struct ctf_rig r;
+
+		begin(&r, 13);
+		ctf_rig_stream(&r, 0, false, 0, 0);
+		ctf_rig_stream(&r, 1, true, 0, 0);
+		ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
+		ctf_rig_index(&r, 0, 0, 0, 0);
+		ctf_rig_wait(ctf_rig_applied(&r));
+		ctf_rig_send(&r, 0, bad[n].stream, bad[n].seq, bad[n].len, 32);
+		ctf_rig_wait(r.closed);
+		cr_assert(atomic_load(&r.st.conversation[0].done));
+		ctf_rig_end_control(&r, false);
+		ctf_rig_wait(r.finished);
+		ctf_rig_expect(&r, DIR_ "ch_0", 0, 0, 1, LEN);
+		ctf_rig_expect_index(&r, DIR_ "index/ch_0.idx", 0, 1, LEN);
+		ctf_rig_free(&r);
+	}
+}
+
+Test(ctf_worker, one_stream_on_two_connections, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	ctf_rig_send(&r, 0, 0, 0, LEN, 32 + 100);
+	ctf_rig_wait(ctf_rig_half(&r, 0).ledger.received == 100);
+	ctf_rig_send(&r, 1, 0, 1, LEN, ALL);
+	ctf_rig_wait(r.closed);
+	cr_assert(atomic_load(&r.st.conversation[1].done));
+	cr_assert_not(atomic_load(&r.st.conversation[0].done));
+	ctf_rig_close(&r, 0);
+	finish(&r);
+	cr_assert_eq(ctf_rig_size(&r, DIR_ "ch_0"), 0);
+	ctf_rig_free(&r);
+}
+
+/* A header that comes before its stream is announced waits; then its packet is taken. */
+Test(ctf_worker, header_waits_for_its_stream, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	ctf_rig_index(&r, 0, 0, 0, 0); /* blocks what comes behind it */
+	ctf_rig_stream(&r, 1, false, 0, 0);
+	ctf_rig_send(&r, 0, 1, 0, LEN, ALL);
+	ctf_rig_send(&r, 1, 0, 0, LEN, ALL);
+	ctf_rig_index(&r, 1, 0, 0, 0);
+	ctf_rig_wait(ctf_rig_applied(&r));
+	ctf_rig_close(&r, 0);
+	ctf_rig_close(&r, 1);
+	finish(&r);
+	ctf_rig_expect(&r, DIR_ "ch_1", 1, 0, 1, LEN);
+	ctf_rig_expect_index(&r, DIR_ "index/ch_1.idx", 0, 1, LEN);
+	ctf_rig_free(&r);
+}
+
+Test(ctf_worker, directory_of_another_owner, .timeout = 30)
+{
+	struct ctf_rig r;
+	char path[100];
+	FILE *f;
+
+	ctf_rig_make(&r, 13, false);
+	snprintf(path, sizeof(path), "mkdir -p %s/default/vm/s1", r.dir);
+	cr_assert_eq(system(path), 0);
+	snprintf(path, sizeof(path), "%s/default/vm/s1/.session", r.dir);
+	f = fopen(path, "w");
+	fputs("somebody else\n", f);
+	fclose(f);
+	ctf_rig_start(&r);
+	ctf_rig_chunk(&r, 0, "");
+	ctf_rig_wait(ctf_rig_applied(&r));
+	cr_assert_str_eq(source_now(r.source)->dir, "default/vm/s1-2");
+	finish(&r);
+	ctf_rig_free(&r);
+}
+
+Test(ctf_worker, metadata_begins_anew, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 1, true, 0, 0);
+	ctf_rig_metadata(&r, 1, "the first one", 10);
+	ctf_rig_order(&r, CTF_ORDER_RESET, 1, 0, 1, 0, NULL, 0);
+	ctf_rig_metadata(&r, 1, "second", 2);
+	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 1, CTF_NONE, 0, 0, NULL, 0);
+	finish(&r);
+	cr_assert_eq(ctf_rig_size(&r, DIR_ "metadata"), 8);
+	cr_assert_eq(ctf_rig_half(&r, 1).ctf.metadata_version, 1);
+	ctf_rig_free(&r);
+}
+
+/* More orders than the ring holds: room is told. */
+Test(ctf_worker, ring_wraps_around, .timeout = 60)
+{
+	struct ctf_rig r;
+	char text[CTF_PIECE + 1];
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 1, true, 0, 0);
+	memset(text, 'x', CTF_PIECE);
+	text[CTF_PIECE] = '\0';
+	for (unsigned k = 0; k < 600; k++) {
+		ctf_rig_wait(ctf_front_now(r.ctf)->ordered - atomic_load(&r.ctf->applied) <
+			     CTF_RING - 3 * CTF_PIECE);
+		ctf_rig_metadata(&r, 1, text, 0);
+	}
+	finish(&r);
+	cr_assert_eq(ctf_rig_size(&r, DIR_ "metadata"), 600 * (int64_t)CTF_PIECE);
+	ctf_rig_free(&r);
+}
+
 /* ---- kills ---- */
 
 #define KILL_PACKETS 120u
@@ -358,12 +484,14 @@ static void run_killed(unsigned seed)
 	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
 	pid = spawn_worker(&r);
 	for (unsigned k = 0; k < KILL_PACKETS; k++) {
-		if (k)
+		if (k && k != KILL_PACKETS / 2 + 1)
 			ctf_rig_send(&r, 0, 0, k, LEN, ALL);
 		ctf_rig_index(&r, 0, k, k, 0);
 		ctf_rig_send(&r, 0, 2, k, LEN, ALL);
 		ctf_rig_index(&r, 2, k, k, 0);
 		if (k == KILL_PACKETS / 2) {
+			ctf_rig_send(&r, 0, 0, k + 1, LEN, ALL); /* it runs ahead */
+			ctf_rig_wait(ctf_rig_half(&r, 0).ctf.data_seq == k + 1);
 			ctf_rig_chunk(&r, 1, "");
 			ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, k + 1, 1, NULL, 0);
 			ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, k + 1, 1, NULL, 0);
