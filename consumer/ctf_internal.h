@@ -80,6 +80,25 @@ struct ctf_source {
 	bool running;             /* a turn is under way: not entered again */
 };
 
+/*
+ * For tests: called before and behind every commit, where a SIGKILL may come. The commits of
+ * state.h go through it in these files.
+ */
+extern void (*ctf_fault)(void);
+
+static inline void ctf_fault_point(void)
+{
+	if (ctf_fault)
+		ctf_fault();
+}
+
+#define CTF_COMMIT(commit, slot)  (ctf_fault_point(), (commit)(slot), ctf_fault_point())
+#define stream_commit(slot)       CTF_COMMIT(stream_commit, slot)
+#define source_commit(slot)       CTF_COMMIT(source_commit, slot)
+#define ctf_source_commit(slot)   CTF_COMMIT(ctf_source_commit, slot)
+#define conversation_commit(slot) CTF_COMMIT(conversation_commit, slot)
+#define move_commit(slot)         CTF_COMMIT(move_commit, slot)
+
 /* ---- ctf_source.c: the machine of one source ---- */
 
 struct ctf_source *ctf_source_get(struct worker *w, struct state_ref ref);

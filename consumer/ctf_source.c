@@ -21,6 +21,8 @@
 #define TROUBLE_SILENCE_MS  60000               /* between two log lines about one source's files */
 #define ROOM_TO_STORE_AGAIN ((uint64_t)1 << 20) /* bytes free before storing is tried again */
 
+void (*ctf_fault)(void);
+
 int64_t ctf_now_ms(void)
 {
 	struct timespec ts;
