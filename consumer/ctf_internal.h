@@ -194,6 +194,9 @@ void ctf_rotate_leave(struct ctf_stream *t);
  * names the place, of clients of minor 10 and below; or NULL. */
 int ctf_session_dir_claim(struct ctf_source *s, const struct ctf_stream *t);
 
+/* The source has ended: its mark goes (ctf_repair.h). */
+void ctf_session_dir_leave(struct ctf_source *s);
+
 /* ---- ctf_chunk.c ---- */
 
 int ctf_chunk_create(struct ctf_source *s, uint64_t id, int64_t created, const uint8_t *name,

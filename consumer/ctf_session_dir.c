@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/ctf_place.h"
+#include "consumer/ctf_repair.h"
 
 #define CLAIM     ".session"
 #define TRIES_MAX 1000
@@ -101,6 +102,31 @@ static int claim(struct ctf_source *s, const char *dir)
 	return r;
 }
 
+/* While it is there, a pair of daemons that dies leaves something to repair. */
+static void mark(struct ctf_source *s, const char *session, bool there)
+{
+	int at = ctf_dir_open(s->worker->config.output_fd, session, false), fd;
+	char name[48];
+
+	if (at < 0)
+		return;
+	snprintf(name, sizeof(name), CTF_REPAIR_MARK "%llu", (unsigned long long)s->slot->number);
+	if (there) {
+		fd = openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+		if (fd >= 0)
+			close(fd);
+	} else {
+		unlinkat(at, name, 0);
+	}
+	close(at);
+}
+
+void ctf_session_dir_leave(struct ctf_source *s)
+{
+	if (ctf_source_now(s->ctf)->placed)
+		mark(s, source_now(s->slot)->dir, false);
+}
+
 int ctf_session_dir_claim(struct ctf_source *s, const struct ctf_stream *t)
 {
 	struct ctf_source_half *h;
@@ -121,6 +147,7 @@ int ctf_session_dir_claim(struct ctf_source *s, const struct ctf_stream *t)
 	}
 	if (r != 1)
 		return -EEXIST;
+	mark(s, dir, true);
 	sh = source_begin(s->slot);
 	memcpy(sh->dir, dir, sizeof(dir));
 	snprintf(sh->host, sizeof(sh->host), "%.*s", (int)sizeof(sh->host) - 1, s->ctf->host);

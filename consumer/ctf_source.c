@@ -257,6 +257,8 @@ static void finish(struct ctf_source *s)
 	struct ctf_stream *t;
 
 	if (!source_now(s->slot)->finished) {
+		if (ctf_order_all_applied(s))
+			ctf_session_dir_leave(s);
 		cds_list_for_each_entry (t, &s->streams, node) {
 			struct stream_half *sh = stream_begin(t->slot);
 
