@@ -1,177 +1,289 @@
 /* SPDX-License-Identifier: MIT */
-/* ctf_place.c - names from names; see ctf_place.h. */
+/*
+ * ctf_place.c - names of LTTng's directories; see ctf_place.h.
+ *
+ * Grouping by session with minors up to 10 is a best effort, as the client has already chosen
+ * HOST/SESSION-TIME: where the path is not of that form, its names are put in front of it.
+ */
 #include "common/ctf_place.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define DAY_TIME_LENGTH 15u /* of "20261121-014843" */
+#define COMPONENT_MAX 255u /* characters; NAME_MAX of every file system that matters */
+#define ATTEMPT_ROOM  4u   /* of them for "-999" */
+#define TIME_DASHED   15u  /* "20261121-014843" */
+#define YEAR_10000    INT64_C(253402300800)
 
-static int print(char *ret, size_t cap, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* ---- names from a peer ---- */
 
-static int print(char *ret, size_t cap, const char *format, ...)
+static int check_component(const char *name, size_t len)
 {
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(ret, cap, format, args);
-	va_end(args);
-	return n >= 0 && (size_t)n < cap ? 0 : -ENAMETOOLONG;
+	if (!len || name[0] == '.')
+		return -EINVAL;
+	return len > COMPONENT_MAX ? -ENAMETOOLONG : 0;
 }
 
-bool ctf_place_name_ok(const char *name)
+int ctf_place_check_name(const char *name)
 {
-	return *name && *name != '.' && !strchr(name, '/');
+	return strchr(name, '/') ? -EINVAL : check_component(name, strlen(name));
 }
 
-int ctf_place_clean(const char *path, char *ret, size_t cap)
+int ctf_place_check_stream(const char *name, bool tracefiles)
 {
-	size_t len = 0;
+	size_t suffix = strlen(".idx") + (tracefiles ? strlen("_18446744073709551615") : 0);
+	int r = ctf_place_check_name(name);
 
-	while (*path) {
-		size_t n = strcspn(path, "/");
+	if (r < 0)
+		return r;
+	return strlen(name) + suffix > COMPONENT_MAX ? -ENAMETOOLONG : 0;
+}
 
-		if (*path == '.')
-			return -EINVAL;
-		if (n) {
-			if (n + 2 > cap - len)
-				return -ENAMETOOLONG;
-			if (len)
-				ret[len++] = '/';
-			memcpy(ret + len, path, n);
-			len += n;
-		}
-		path += n + (path[n] == '/');
+int ctf_place_normalise(const char *from, char *to, size_t cap)
+{
+	size_t len = 0, n;
+	int r;
+
+	/* First without writing: `to` is written on success only. */
+	for (const char *at = from + strspn(from, "/"); *at; at += strspn(at, "/")) {
+		n = strcspn(at, "/");
+		r = check_component(at, n);
+		if (r < 0)
+			return r;
+		len += n + (len ? 1 : 0);
+		at += n;
 	}
-	if (!cap)
+	if (len >= cap)
 		return -ENAMETOOLONG;
-	ret[len] = '\0';
+	len = 0;
+	for (const char *at = from + strspn(from, "/"); *at; at += strspn(at, "/")) {
+		n = strcspn(at, "/");
+		if (len)
+			to[len++] = '/';
+		memcpy(to + len, at, n);
+		len += n;
+		at += n;
+	}
+	to[len] = '\0';
 	return 0;
 }
 
-/* The component "ust" or "kernel" of a clean path, or its end. */
-static const char *domain_of(const char *path)
+const char *ctf_place_below(const char *path)
 {
-	while (*path) {
-		size_t n = strcspn(path, "/");
+	const char *found = NULL;
+	size_t n;
 
-		if ((n == 3 && !memcmp(path, "ust", 3)) || (n == 6 && !memcmp(path, "kernel", 6)))
-			return path;
-		path += n + (path[n] == '/');
+	for (const char *at = path; *at; at += n + (at[n] == '/')) {
+		n = strcspn(at, "/");
+		if (at != path &&
+		    ((n == 3 && !memcmp(at, "ust", 3)) || (n == 6 && !memcmp(at, "kernel", 6))))
+			found = at; /* the last: a host may be called "ust" */
 	}
-	return path;
+	return found;
 }
 
-const char *ctf_place_below(uint32_t minor, const char *path)
+const char *ctf_place_stream(uint32_t minor, const char *path)
 {
-	return minor <= 10 ? domain_of(path) : path;
+	return minor >= 11 ? path : ctf_place_below(path);
 }
 
-static void day_time(int64_t at, char *ret, size_t cap)
-{
-	time_t seconds = (time_t)at;
-	struct tm tm = {.tm_mday = 1};
+/* ---- times ---- */
 
-	(void)localtime_r(&seconds, &tm);
-	if (!strftime(ret, cap, "%Y%m%d-%H%M%S", &tm))
-		*ret = '\0';
+static void format_time(int64_t seconds, const char *format, char *text, size_t cap)
+{
+	time_t t;
+	struct tm tm;
+
+	/* A day less, so that no time zone leaves the years that have four digits. */
+	if (seconds < 0)
+		seconds = 0;
+	if (seconds > YEAR_10000 - 2 * 86400)
+		seconds = YEAR_10000 - 2 * 86400;
+	t = (time_t)seconds;
+	if (!localtime_r(&t, &tm) || !strftime(text, cap, format, &tm))
+		text[0] = '\0';
 }
 
-/* Where "-20261121-014843" begins at the end of a name of n bytes; n: nowhere. */
-static size_t time_in(const char *name, size_t n)
+void ctf_place_time(int64_t seconds, char *text, size_t cap)
 {
-	const char *at;
-
-	if (n < DAY_TIME_LENGTH + 2)
-		return n;
-	at = name + n - DAY_TIME_LENGTH - 1;
-	for (unsigned i = 0; i <= DAY_TIME_LENGTH; i++)
-		if (i == 0 || i == 9 ? at[i] != '-' : !isdigit((unsigned char)at[i]))
-			return n;
-	return n - DAY_TIME_LENGTH - 1;
+	format_time(seconds, "%Y%m%dT%H%M%S%z", text, cap);
 }
 
-/* HOST/SESSION-TIME[/REST], as an old client's path says, becomes SESSION/HOST-TIME[/REST]. */
-static int regroup(const struct ctf_place *p, const char *path, size_t len, char *ret, size_t cap)
-{
-	const char *second = memchr(path, '/', len), *rest;
-	size_t n, at;
+/* ---- the session directory ---- */
 
-	if (!*p->session || !*p->host || !second)
-		return print(ret, cap, "%.*s", (int)len, path);
-	second++;
-	n = strcspn(second, "/");
-	if (n > len - (size_t)(second - path))
-		n = len - (size_t)(second - path);
-	rest = second + n;
-	at = time_in(second, n);
-	return print(ret, cap, "%s/%s%.*s%.*s", p->session, p->host, (int)(n - at), second + at,
-		     (int)(len - (size_t)(rest - path)), rest);
+/* A path that grows; the first failure stays. */
+struct path {
+	char text[CTF_DIR];
+	size_t len;
+	int err;
+};
+
+__attribute__((format(printf, 2, 3))) static void append(struct path *p, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (p->err)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(p->text + p->len, sizeof(p->text) - p->len, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(p->text) - p->len)
+		p->err = -ENAMETOOLONG;
+	else
+		p->len += (size_t)n;
 }
 
-static int old_session(const struct ctf_place *p, char *ret, size_t cap)
+/* The last component gets its attempt; `room` is what will still be put behind the path. */
+static int finish(struct path *p, unsigned attempt, size_t room, char *dir, size_t cap)
 {
-	size_t len = (size_t)(domain_of(p->stream_path) - p->stream_path);
+	size_t last = 0, n;
 
-	while (len && p->stream_path[len - 1] == '/')
-		len--;
-	if (!len) /* a client that names no place: its streams' path begins with the domain */
-		return print(ret, cap, "%s", *p->host ? p->host : "unnamed");
-	if (p->by_session)
-		return regroup(p, p->stream_path, len, ret, cap);
-	return print(ret, cap, "%.*s", (int)len, p->stream_path);
-}
-
-int ctf_place_session(const struct ctf_place *p, char *ret, size_t cap)
-{
-	const char *slash = *p->base_path ? "/" : "";
-	char at[32];
-
-	if (p->minor <= 10)
-		return old_session(p, ret, cap);
-	day_time(p->created, at, sizeof(at));
-	if (p->by_session) {
-		/* The session's own time goes to the host. */
-		return print(ret, cap, "%s/%s-%s%s%s", p->session, p->host, at, slash,
-			     p->base_path);
+	if (attempt > 1)
+		append(p, "-%u", attempt);
+	if (p->err)
+		return p->err;
+	for (const char *at = p->text; *at; at += n + (at[n] == '/')) {
+		n = strcspn(at, "/");
+		if (n > COMPONENT_MAX)
+			return -ENAMETOOLONG;
+		last = n;
 	}
-	if (*p->base_path)
-		return print(ret, cap, "%s/%s", p->host, p->base_path);
-	if (p->name_has_time)
-		return print(ret, cap, "%s/%s", p->host, p->session);
-	return print(ret, cap, "%s/%s-%s", p->host, p->session, at);
+	if (attempt < 2 && room && last > COMPONENT_MAX - ATTEMPT_ROOM)
+		return -ENAMETOOLONG;
+	if (p->len + room >= CTF_DIR || p->len >= cap)
+		return -ENAMETOOLONG;
+	memcpy(dir, p->text, p->len + 1);
+	return 0;
 }
 
-static void chunk_time(int64_t at, char *ret, size_t cap)
+/* NAME-TIME, or NAME where the session's name carries the time already. */
+static void append_timed(struct path *p, const char *name, const struct ctf_place *of, bool timed)
 {
-	time_t seconds = (time_t)at;
-	struct tm tm = {.tm_mday = 1};
+	char time[32];
 
-	(void)localtime_r(&seconds, &tm);
-	if (!strftime(ret, cap, "%Y%m%dT%H%M%S%z", &tm))
-		*ret = '\0';
+	format_time(of->created, "%Y%m%d-%H%M%S", time, sizeof(time));
+	append(p, timed ? "%s" : "%s-%s", name, time);
 }
 
-int ctf_place_open_chunk(int64_t created, uint64_t id, char *ret, size_t cap)
+static void append_new(struct path *p, const struct ctf_place *of)
+{
+	if (of->group == CTF_GROUP_SESSION) {
+		append(p, "%s/", of->session_name);
+		append_timed(p, of->host, of, false);
+		if (of->base_path[0])
+			append(p, "/%s", of->base_path);
+		return;
+	}
+	append(p, "%s/", of->host);
+	if (of->base_path[0])
+		append(p, "%s", of->base_path);
+	else
+		append_timed(p, of->session_name, of, of->name_has_time);
+}
+
+static bool is_time(const char *text, size_t n)
+{
+	if (n != TIME_DASHED || text[8] != '-')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (i != 8 && (text[i] < '0' || text[i] > '9'))
+			return false;
+	return true;
+}
+
+/* "vm/s1-20261121-024022/rest" of length n -> "s1/vm-20261121-024022/rest". */
+static void append_regrouped(struct path *p, const struct ctf_place *of, const char *old, size_t n)
+{
+	size_t host = strlen(of->host), name = strlen(of->session_name), second;
+	const char *at = old;
+
+	if (!of->session_name[0] || !of->host[0]) { /* minors 1 to 3 */
+		append(p, "%.*s", (int)n, old);
+		return;
+	}
+	append(p, "%s/", of->session_name);
+	if (n > host + 1 && !memcmp(old, of->host, host) && old[host] == '/') {
+		at += host + 1;
+		n -= host + 1;
+	}
+	second = strcspn(at, "/");
+	if (second > n)
+		second = n;
+	/* "s1-TIME", or a name that ends in the time itself: "auto-TIME". */
+	if (second >= name && !memcmp(at, of->session_name, name) && second > TIME_DASHED &&
+	    (second == name || (second == name + 1 + TIME_DASHED && at[name] == '-')) &&
+	    is_time(at + second - TIME_DASHED, TIME_DASHED)) {
+		append(p, "%s-%.*s", of->host, (int)TIME_DASHED, at + second - TIME_DASHED);
+		at += second;
+		n -= second;
+		append(p, "%.*s", (int)n, at);
+		return;
+	}
+	append_timed(p, of->host, of, false);
+	append(p, "/%.*s", (int)n, at);
+}
+
+int ctf_place_session(const struct ctf_place *p, char *dir, size_t cap)
+{
+	struct path path = {.len = 0};
+	const char *below;
+
+	if (p->root[0])
+		append(&path, "%s/", p->root);
+	if (p->minor >= 11) {
+		append_new(&path, p);
+		return finish(&path, p->attempt, CTF_PLACE_CHUNK, dir, cap);
+	}
+	below = p->stream_path ? ctf_place_below(p->stream_path) : NULL;
+	if (!below)
+		return -EINVAL;
+	if (p->group == CTF_GROUP_SESSION)
+		append_regrouped(&path, p, p->stream_path, (size_t)(below - 1 - p->stream_path));
+	else
+		append(&path, "%.*s", (int)(below - 1 - p->stream_path), p->stream_path);
+	return finish(&path, p->attempt, CTF_PLACE_CHUNK, dir, cap);
+}
+
+/* ---- chunks ---- */
+
+void ctf_place_hidden(uint64_t serial, char name[CTF_PLACE_CHUNK])
+{
+	snprintf(name, CTF_PLACE_CHUNK, ".chunk-%llu", (unsigned long long)serial);
+}
+
+void ctf_place_open(int64_t created, uint64_t id, char name[CTF_PLACE_CHUNK])
 {
 	char from[32];
 
-	chunk_time(created, from, sizeof(from));
-	return print(ret, cap, "%s-%" PRIu64, from, id);
+	ctf_place_time(created, from, sizeof(from));
+	snprintf(name, CTF_PLACE_CHUNK, "%s-%llu", from, (unsigned long long)id);
 }
 
-int ctf_place_closed_chunk(int64_t created, int64_t closed, uint64_t id, char *ret, size_t cap)
+void ctf_place_archive(int64_t created, int64_t closed, uint64_t id, char name[CTF_PLACE_CHUNK])
 {
 	char from[32], to[32];
 
-	chunk_time(created, from, sizeof(from));
-	chunk_time(closed, to, sizeof(to));
-	return print(ret, cap, "%s-%s-%" PRIu64, from, to, id);
+	ctf_place_time(created, from, sizeof(from));
+	ctf_place_time(closed, to, sizeof(to));
+	snprintf(name, CTF_PLACE_CHUNK, "archives/%s-%s-%llu", from, to, (unsigned long long)id);
+}
+
+int ctf_place_closed(const struct ctf_place_closing *c, char *dir, size_t cap)
+{
+	struct path path = {.len = 0};
+	char name[CTF_PLACE_CHUNK];
+
+	append(&path, "%s", c->session_dir);
+	if (c->name[0]) {
+		append(&path, "/%s", c->name);
+	} else if (c->command == CTF_CLOSE_ARCHIVE ||
+		   (c->archived && c->command != CTF_CLOSE_DELETE)) {
+		ctf_place_archive(c->created, c->closed, c->id, name);
+		append(&path, "/%s", name);
+	}
+	return finish(&path, 0, 0, dir, cap);
 }

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "common/ctf_place.h"
+
 uint32_t ctf_chunk_find(const struct ctf_source_half *h, uint64_t id)
 {
 	for (uint32_t i = 0; i < CTF_CHUNKS; i++)
@@ -31,22 +33,6 @@ static bool any_chunk(const struct ctf_source_half *h)
 		if (h->chunk[i].state != CTF_CHUNK_FREE)
 			return true;
 	return false;
-}
-
-/* Local time, as session names have it. */
-static void stamp(int64_t seconds, char *buf, size_t cap)
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	if (!localtime_r(&t, &tm) || !strftime(buf, cap, "%Y%m%dT%H%M%S%z", &tm))
-		snprintf(buf, cap, "unknown");
-}
-
-/* A name that stays inside. */
-static bool harmless(const char *name)
-{
-	return name[0] && name[0] != '.' && !strchr(name, '/');
 }
 
 static int put_dir(char dir[CTF_DIR], const char *session, const char *sub)
@@ -66,19 +52,17 @@ static bool hidden(const struct ctf_chunk *c)
 static int first_place(struct ctf_source *s, const struct ctf_source_half *h, struct ctf_chunk *c)
 {
 	const char *session = source_now(s->slot)->dir;
-	char sub[128], when[40];
+	char sub[CTF_PLACE_CHUNK];
 
-	if (harmless(c->name))
+	if (ctf_place_check_name(c->name) == 0)
 		return put_dir(c->dir, session, c->name);
 	if (c->id == CTF_NONE || (!any_chunk(h) && !h->archived &&
 				  !ctf_tree_holds_chunk(s->worker->config.output_fd, session)))
 		return put_dir(c->dir, session, "");
-	stamp(c->created, when, sizeof(when));
 	if (any_chunk(h))
-		snprintf(sub, sizeof(sub), ".chunk-%llu-%llu", (unsigned long long)s->slot->number,
-			 (unsigned long long)c->serial);
+		ctf_place_hidden(c->serial, sub);
 	else
-		snprintf(sub, sizeof(sub), "%s-%llu", when, (unsigned long long)c->id);
+		ctf_place_open(c->created, c->id, sub);
 	return put_dir(c->dir, session, sub);
 }
 
@@ -153,6 +137,12 @@ static int resume_move(struct ctf_source *s, uint32_t i)
 	if (!c->moving_to[0])
 		return 0;
 	r = ctf_tree_move(output, c->dir, c->moving_to, whole);
+	if (r == -EEXIST && strlen(c->moving_to) + 3 < CTF_DIR) { /* somebody else's */
+		h = ctf_source_begin(s->ctf);
+		strcat(h->chunk[i].moving_to, "-2");
+		ctf_source_commit(s->ctf);
+		return resume_move(s, i);
+	}
 	if (r == 0 && !whole && hidden(c))
 		r = ctf_tree_remove(output, c->dir);
 	if (r < 0)
@@ -177,14 +167,12 @@ static int move(struct ctf_source *s, uint32_t i, const char *to)
 static int archive(struct ctf_source *s, uint32_t i)
 {
 	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[i];
-	char sub[160], from[40], until[40], to[CTF_DIR];
+	char sub[CTF_PLACE_CHUNK], to[CTF_DIR];
 	int r;
 
 	if (strstr(c->dir, "/archives/"))
 		return 0;
-	stamp(c->created, from, sizeof(from));
-	stamp(c->closed, until, sizeof(until));
-	snprintf(sub, sizeof(sub), "archives/%s-%s-%llu", from, until, (unsigned long long)c->id);
+	ctf_place_archive(c->created, c->closed, c->id, sub);
 	r = put_dir(to, source_now(s->slot)->dir, sub);
 	return r < 0 ? r : move(s, i, to);
 }
@@ -273,7 +261,7 @@ static int come_out(struct ctf_source *s, uint32_t i)
 	const struct ctf_source_half *now = ctf_source_now(s->ctf);
 	const struct ctf_chunk *c = &now->chunk[i];
 	const char *session = source_now(s->slot)->dir;
-	char to[CTF_DIR], sub[80], when[40];
+	char to[CTF_DIR], sub[CTF_PLACE_CHUNK];
 	int r;
 
 	for (uint32_t k = 0; k < CTF_CHUNKS; k++)
@@ -282,24 +270,28 @@ static int come_out(struct ctf_source *s, uint32_t i)
 	if (!now->archived && !ctf_tree_holds_chunk(s->worker->config.output_fd, session)) {
 		r = put_dir(to, session, "");
 	} else {
-		stamp(c->created, when, sizeof(when));
-		snprintf(sub, sizeof(sub), "%s-%llu", when, (unsigned long long)c->id);
+		ctf_place_open(c->created, c->id, sub);
 		r = put_dir(to, session, sub);
 	}
 	return r < 0 ? r : move(s, i, to);
 }
 
+int ctf_chunk_resume(struct ctf_source *s)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < CTF_CHUNKS; i++)
+		if (ctf_source_now(s->ctf)->chunk[i].state)
+			r = resume_move(s, i);
+	return r;
+}
+
 int ctf_chunk_run(struct ctf_source *s)
 {
-	int r;
+	int r = ctf_chunk_resume(s);
 
-	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
-		if (!ctf_source_now(s->ctf)->chunk[i].state)
-			continue;
-		r = resume_move(s, i);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
 		if (ctf_source_now(s->ctf)->chunk[i].state != CTF_CHUNK_CLOSED || in_use(s, i + 1))
 			continue;

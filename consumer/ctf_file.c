@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ctf_place.h"
+
 #define DIRECTORY_MODE 0750
 #define FILE_MODE      0640
 
@@ -59,26 +61,11 @@ int ctf_dir_open(int output_fd, const char *dir, bool make)
 	return at;
 }
 
-/* True if `word` is a whole component at this place. */
-static bool component(const char *at, const char *word)
-{
-	size_t len = strlen(word);
-
-	return strncmp(at, word, len) == 0 && (at[len] == '/' || at[len] == '\0');
-}
-
-/* Clients of minor 10 and below name everything; the chunk begins at the domain. */
 const char *ctf_stream_path(const struct ctf_stream *t)
 {
-	const char *path = t->ctf->path;
+	const char *path = ctf_place_stream(t->source->ctf->minor, t->ctf->path);
 
-	if (t->source->ctf->minor > 10)
-		return path;
-	for (const char *at = path; *at; at++)
-		if ((at == path || at[-1] == '/') &&
-		    (component(at, "ust") || component(at, "kernel")))
-			return at;
-	return "";
+	return path ? path : "";
 }
 
 int ctf_stream_dir(const struct ctf_stream *t, uint32_t chunk, bool index, bool make)

@@ -214,8 +214,8 @@ int ctf_index_apply(struct ctf_stream *t, uint64_t seq, const uint8_t *bytes, si
 		r = write_record(t, &h->ctf.waiting[at], bytes, len);
 		if (r < 0 && r != -EBADMSG) {
 			ctf_source_disk_trouble(t->source, r);
-			if (!t->source->ending)
-				return r;
+			if (ctf_source_disk_is_full(r) && !t->source->worker->stopping)
+				return r; /* waits for room; else the packet stays without */
 		}
 		stored = r == 0;
 	}

@@ -71,12 +71,34 @@ struct ctf_source {
 	struct state_ref ref;
 	struct cds_list_head node; /* of worker->ctf_sources */
 	struct cds_list_head streams, connections;
-	int64_t blocked_since_ms; /* an index waits for its packet; 0: none */
-	uint64_t blocked_at;      /* ring position of it */
-	bool ending;              /* indexes wait for nothing any more */
-	bool disk_logged;
-	bool running; /* a turn is under way: not entered again */
+	int64_t blocked_since_ms;    /* an index waits for its packet; 0: none */
+	uint64_t blocked_at;         /* ring position of it */
+	int64_t incomplete_since_ms; /* control has ended, packets are missing; 0: not so */
+	bool ending;                 /* indexes wait for nothing any more */
+	bool rotating;               /* some stream may be armed for a rotation */
+	int64_t trouble_ms;   /* of the last trouble with the disk that was logged; 0: none */
+	uint32_t last_stream; /* 1 + index of the last stream that was found in the list */
+	bool running;         /* a turn is under way: not entered again */
 };
+
+/*
+ * For tests: called before and behind every commit, where a SIGKILL may come. The commits of
+ * state.h go through it in these files.
+ */
+extern void (*ctf_fault)(void);
+
+static inline void ctf_fault_point(void)
+{
+	if (ctf_fault)
+		ctf_fault();
+}
+
+#define CTF_COMMIT(commit, slot)  (ctf_fault_point(), (commit)(slot), ctf_fault_point())
+#define stream_commit(slot)       CTF_COMMIT(stream_commit, slot)
+#define source_commit(slot)       CTF_COMMIT(source_commit, slot)
+#define ctf_source_commit(slot)   CTF_COMMIT(ctf_source_commit, slot)
+#define conversation_commit(slot) CTF_COMMIT(conversation_commit, slot)
+#define move_commit(slot)         CTF_COMMIT(move_commit, slot)
 
 /* ---- ctf_source.c: the machine of one source ---- */
 
@@ -89,6 +111,8 @@ struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint6
 bool ctf_source_stopped(const struct ctf_source *s);
 /* A write failed: logged once an episode; packets are discarded until there is room. */
 void ctf_source_disk_trouble(struct ctf_source *s, int error);
+/* No room: worth waiting for. Other errors stay. */
+bool ctf_source_disk_is_full(int error);
 /* True of a client that sends no index: old ones, and snapshots. */
 bool ctf_source_indexless(const struct ctf_source *s);
 /* The stream has ended for its client and everything of it is here. */
@@ -171,6 +195,9 @@ void ctf_rotate_leave(struct ctf_stream *t);
  * names the place, of clients of minor 10 and below; or NULL. */
 int ctf_session_dir_claim(struct ctf_source *s, const struct ctf_stream *t);
 
+/* The source has ended: its mark goes (ctf_repair.h). */
+void ctf_session_dir_leave(struct ctf_source *s);
+
 /* ---- ctf_chunk.c ---- */
 
 int ctf_chunk_create(struct ctf_source *s, uint64_t id, int64_t created, const uint8_t *name,
@@ -179,7 +206,9 @@ int ctf_chunk_close(struct ctf_source *s, uint64_t id, int64_t closed, uint32_t 
 		    uint64_t behind);
 /* The index + 1 of an open chunk with this id, or 0. */
 uint32_t ctf_chunk_find(const struct ctf_source_half *h, uint64_t id);
-/* Moves that were begun, and chunks that every stream has left. 0 or negative errno: later. */
+/* Moves that were begun: before any file is opened by its name. */
+int ctf_chunk_resume(struct ctf_source *s);
+/* Those, and chunks that every stream has left. 0 or negative errno: later. */
 int ctf_chunk_run(struct ctf_source *s);
 /* At the source's end: all chunks that are left. */
 int ctf_chunk_finish_all(struct ctf_source *s);

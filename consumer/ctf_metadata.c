@@ -9,13 +9,13 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* No chunk takes it. */
-static void discard(struct ctf_stream *t, size_t len, uint64_t behind)
+/* No chunk, or no file, takes it. */
+static void discard(struct ctf_stream *t, size_t len, enum discard cause, uint64_t behind)
 {
 	struct stream_half *h = stream_begin(t->slot);
 
 	h->ledger.received += len;
-	h->ledger.discarded[DISCARD_PROTOCOL] += len;
+	h->ledger.discarded[cause] += len;
 	h->scanned = behind;
 	stream_commit(t->slot);
 }
@@ -30,10 +30,14 @@ int ctf_metadata_append(struct ctf_stream *t, const uint8_t *bytes, size_t len, 
 	int fd;
 
 	if (!now->ctf.chunk) {
-		discard(t, len, behind);
+		discard(t, len, DISCARD_PROTOCOL, behind);
 		return 0;
 	}
 	fd = ctf_file_data(t);
+	if (fd < 0 && t->source->ending && !ctf_source_disk_is_full(fd)) {
+		discard(t, len, DISCARD_DISK, behind);
+		return 0;
+	}
 	if (fd < 0)
 		return fd;
 	if (len)

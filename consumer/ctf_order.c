@@ -144,11 +144,15 @@ static int apply_close(struct ctf_stream *t, const struct order *o)
 static int apply_to_stream(struct ctf_source *s, const struct order *o)
 {
 	struct ctf_stream *t = ctf_source_stream(s, o->head.stream - 1, o->head.stream_id);
+	int r;
 
 	if (!t || stream_now(t->slot)->scanned >= o->behind)
 		return 0; /* nobody; or it stands there already */
 	if (!stream_now(t->slot)->ctf.opened && o->head.type != CTF_ORDER_STREAM)
 		return 0;
+	r = ctf_rotate_due(t); /* a kill came between its order and itself */
+	if (r < 0)
+		return r;
 	switch (o->head.type) {
 	case CTF_ORDER_STREAM:
 		return apply_stream(s, t, o);
@@ -233,8 +237,8 @@ bool ctf_order_apply(struct ctf_source *s)
 		r = apply(s, &o);
 		if (r < 0 && r != -EAGAIN)
 			ctf_source_disk_trouble(s, r);
-		if (r < 0 && !(s->ending && r == -EAGAIN))
-			break;
+		if (r < 0 && !(s->ending && !ctf_source_disk_is_full(r)))
+			break; /* at the end only room is waited for */
 		at = o.behind;
 		s->blocked_since_ms = 0;
 		atomic_store_explicit(&s->ctf->applied, at, memory_order_release);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define RECORD_NAME "chunk.json"
+#define NEW_NAME    ".chunk.json.new"
 
 static json_t *number(uint64_t n)
 {
@@ -180,11 +181,10 @@ static json_t *build(struct ctf_source *s, uint32_t chunk)
 	return json;
 }
 
-static int write_file(int dir, const char *content)
+static int write_file(int dir, const char *name, const char *content)
 {
 	size_t len = strlen(content);
-	int fd = openat(dir, "." RECORD_NAME ".new",
-			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+	int fd = openat(dir, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
 	ssize_t n;
 	int r;
 
@@ -193,10 +193,10 @@ static int write_file(int dir, const char *content)
 	n = write(fd, content, len);
 	r = n < 0 ? -errno : (size_t)n == len ? 0 : -ENOSPC;
 	close(fd);
-	if (r == 0 && renameat(dir, "." RECORD_NAME ".new", dir, RECORD_NAME) < 0)
+	if (r == 0 && renameat(dir, NEW_NAME, dir, name) < 0)
 		r = -errno;
 	if (r < 0)
-		unlinkat(dir, "." RECORD_NAME ".new", 0);
+		unlinkat(dir, NEW_NAME, 0);
 	return r;
 }
 
@@ -205,6 +205,7 @@ int ctf_record_write(struct ctf_source *s, uint32_t chunk)
 	json_t *json = build(s, chunk);
 	char *content = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	bool complete = json && json_is_true(json_object_get(json, "complete"));
+	char name[40] = RECORD_NAME;
 	int dir, r;
 
 	json_decref(json);
@@ -212,7 +213,12 @@ int ctf_record_write(struct ctf_source *s, uint32_t chunk)
 		return -ENOMEM;
 	dir = ctf_dir_open(s->worker->config.output_fd,
 			   ctf_source_now(s->ctf)->chunk[chunk - 1].dir, true);
-	r = dir < 0 ? dir : write_file(dir, content);
+	/* Old clients have no chunks; several of them may share a place. */
+	if (dir >= 0 && ctf_source_now(s->ctf)->chunk[chunk - 1].id == CTF_NONE &&
+	    faccessat(dir, RECORD_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		snprintf(name, sizeof(name), "chunk-%llu.json",
+			 (unsigned long long)s->slot->number);
+	r = dir < 0 ? dir : write_file(dir, name, content);
 	if (dir >= 0)
 		close(dir);
 	free(content);

@@ -255,6 +255,7 @@ int ctf_rotate_arm(struct ctf_stream *t, uint32_t to_chunk, uint64_t at, bool no
 	if (to_chunk && to_chunk == stream_now(t->slot)->ctf.chunk)
 		return 0;
 	h = stream_begin(t->slot);
+	t->source->rotating = true;
 	h->ctf.rotating = 1;
 	h->ctf.to_chunk = to_chunk;
 	h->ctf.rotate_at = now ? 0 : at;

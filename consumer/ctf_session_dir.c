@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/ctf_place.h"
+#include "consumer/ctf_repair.h"
 
 #define CLAIM     ".session"
 #define TRIES_MAX 1000
@@ -34,39 +36,32 @@ static void owner(const struct ctf_source *s, char *text, size_t cap)
 		 (unsigned long long)k->created);
 }
 
-/* The name as the client's protocol gives it, below the session of this program. */
-static int wanted(const struct ctf_source *s, const struct ctf_stream *t, char *dir, size_t cap)
+/* The name as lttng-relayd would choose it, or one that fits. */
+static int wanted(const struct ctf_source *s, const struct ctf_stream *t, unsigned attempt,
+		  char *dir, size_t cap)
 {
 	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
 	const struct ctf_source_slot *c = s->ctf;
-	time_t created = (time_t)c->key.created;
-	char when[32] = "";
-	struct tm tm;
+	struct ctf_place place = {.group = s->worker->config.lttng_group,
+				  .minor = c->minor,
+				  .session_name = c->session_name,
+				  .host = c->host,
+				  .base_path = c->base_path,
+				  .name_has_time = c->name_has_time,
+				  .created = (int64_t)c->key.created,
+				  .stream_path = t ? t->ctf->path : NULL,
+				  .attempt = attempt};
 	int n;
 
 	if (!session)
 		return -EAGAIN;
-	if (c->minor <= 10) {
-		const char *path = t->ctf->path;
-		size_t len = (size_t)(ctf_stream_path(t) - path);
-
-		if (!*ctf_stream_path(t))
-			len = strlen(path);
-		while (len && path[len - 1] == '/')
-			len--;
-		while (len && *path == '/') {
-			path++;
-			len--;
-		}
-		n = snprintf(dir, cap, "%s/%.*s", session->name, (int)len, path);
-		return n < (int)cap ? 0 : -ENAMETOOLONG;
-	}
-	if (localtime_r(&created, &tm) && !c->name_has_time)
-		strftime(when, sizeof(when), "-%Y%m%d-%H%M%S", &tm);
-	if (c->base_path[0])
-		n = snprintf(dir, cap, "%s/%s/%s", session->name, c->host, c->base_path);
-	else
-		n = snprintf(dir, cap, "%s/%s/%s%s", session->name, c->host, c->session_name, when);
+	place.root = session->name;
+	if (c->minor <= 10)
+		place.created = s->slot->start_ns / 1000000000;
+	if (ctf_place_session(&place, dir, cap) == 0)
+		return 0;
+	n = snprintf(dir, cap, "%s/lttng-%llu-%u", session->name,
+		     (unsigned long long)s->slot->number, attempt);
 	return n < (int)cap ? 0 : -ENAMETOOLONG;
 }
 
@@ -107,40 +102,52 @@ static int claim(struct ctf_source *s, const char *dir)
 	return r;
 }
 
+/* While it is there, a pair of daemons that dies leaves something to repair. */
+static void mark(struct ctf_source *s, const char *session, bool there)
+{
+	int at = ctf_dir_open(s->worker->config.output_fd, session, false), fd;
+	char name[48];
+
+	if (at < 0)
+		return;
+	snprintf(name, sizeof(name), CTF_REPAIR_MARK "%llu", (unsigned long long)s->slot->number);
+	if (there) {
+		fd = openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+		if (fd >= 0)
+			close(fd);
+	} else {
+		unlinkat(at, name, 0);
+	}
+	close(at);
+}
+
+void ctf_session_dir_leave(struct ctf_source *s)
+{
+	if (ctf_source_now(s->ctf)->placed)
+		mark(s, source_now(s->slot)->dir, false);
+}
+
 int ctf_session_dir_claim(struct ctf_source *s, const struct ctf_stream *t)
 {
-	char name[CTF_DIR], dir[STATE_DIR];
 	struct ctf_source_half *h;
+	char dir[STATE_DIR];
 	struct source_half *sh;
-	int r;
+	int r = 0;
 
 	if (ctf_source_now(s->ctf)->placed)
 		return 0;
 	if (s->ctf->minor <= 10 && !t)
 		return 0;
-	r = wanted(s, t, name, sizeof(name));
-	if (r < 0)
-		return r;
-	for (unsigned i = 1; i <= TRIES_MAX; i++) {
-		int n = i == 1 ? snprintf(dir, sizeof(dir), "%s", name)
-			       : snprintf(dir, sizeof(dir), "%s-%u", name, i);
-
-		if (n >= (int)sizeof(dir)) { /* too long for the state memory */
-			const struct session_slot *session =
-				state_session_of(s->worker->st, s->slot);
-
-			snprintf(name, sizeof(name), "%s/lttng-%llu", session ? session->name : "",
-				 (unsigned long long)s->slot->number);
-			continue;
-		}
-		r = claim(s, dir);
+	for (unsigned i = 1; i <= TRIES_MAX && r != 1; i++) {
+		r = wanted(s, t, i, dir, sizeof(dir));
+		if (r == 0)
+			r = claim(s, dir);
 		if (r < 0 && r != -ELOOP && r != -ENOTDIR)
 			return r;
-		if (r == 1)
-			break;
 	}
 	if (r != 1)
 		return -EEXIST;
+	mark(s, dir, true);
 	sh = source_begin(s->slot);
 	memcpy(sh->dir, dir, sizeof(dir));
 	snprintf(sh->host, sizeof(sh->host), "%.*s", (int)sizeof(sh->host) - 1, s->ctf->host);

@@ -18,7 +18,10 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#define TROUBLE_SILENCE_MS  60000               /* between two log lines about one source's files */
 #define ROOM_TO_STORE_AGAIN ((uint64_t)1 << 20) /* bytes free before storing is tried again */
+
+void (*ctf_fault)(void);
 
 int64_t ctf_now_ms(void)
 {
@@ -101,13 +104,16 @@ static void stream_drop(struct ctf_stream *t)
 /* sessiond-lite adds streams at the list's end while we look. */
 static void know_streams(struct ctf_source *s)
 {
-	uint32_t i = __atomic_load_n(&s->slot->first_stream, __ATOMIC_ACQUIRE);
+	const uint32_t *next = s->last_stream ? &s->worker->st->stream[s->last_stream - 1].next
+					      : &s->slot->first_stream;
+	uint32_t i;
 
-	while (i) {
+	while ((i = __atomic_load_n(next, __ATOMIC_ACQUIRE))) {
 		struct stream_slot *slot = &s->worker->st->stream[i - 1];
 
 		(void)ctf_source_stream(s, i - 1, atomic_load(&slot->id));
-		i = __atomic_load_n(&slot->next, __ATOMIC_ACQUIRE);
+		s->last_stream = i;
+		next = &slot->next;
 	}
 }
 
@@ -134,6 +140,8 @@ struct ctf_source *ctf_source_get(struct worker *w, struct state_ref ref)
 	cds_list_add_tail(&s->node, &w->ctf_sources);
 	w->ctf_source_at[ref.index] = s;
 	know_streams(s);
+	s->rotating = true;
+	(void)ctf_chunk_resume(s); /* trouble with it is met again */
 	return s;
 }
 
@@ -152,19 +160,24 @@ static void drop(struct ctf_source *s)
 
 /* ---- trouble with the disk ---- */
 
+bool ctf_source_disk_is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
+}
+
 void ctf_source_disk_trouble(struct ctf_source *s, int error)
 {
-	bool full = error == -ENOSPC || error == -EDQUOT;
+	bool full = ctf_source_disk_is_full(error);
 	struct source_half *h;
 
-	if (!s->disk_logged) {
+	if (!s->trouble_ms) {
 		counters_add(s->worker->counters,
 			     full ? COUNTER_disk_full_episodes : COUNTER_disk_errors, 1);
 		log_error("disk",
 			  "source %llu: %s; its packets are discarded and counted until there is "
 			  "room (make room below output.dir)",
 			  (unsigned long long)s->slot->number, strerror(-error));
-		s->disk_logged = true;
+		s->trouble_ms = ctf_now_ms();
 	}
 	if (!full || source_now(s->slot)->disk_full)
 		return;
@@ -179,7 +192,8 @@ static void retry_disk(struct ctf_source *s)
 	struct statvfs fs;
 
 	if (!source_now(s->slot)->disk_full) {
-		s->disk_logged = false;
+		if (s->trouble_ms && ctf_now_ms() - s->trouble_ms > TROUBLE_SILENCE_MS)
+			s->trouble_ms = 0;
 		return;
 	}
 	if (fstatvfs(s->worker->config.output_fd, &fs) == 0 &&
@@ -201,6 +215,37 @@ static bool all_complete(struct ctf_source *s)
 		if (stream_now(t->slot)->ctf.opened && !ctf_stream_complete(stream_now(t->slot)))
 			return false;
 	return true;
+}
+
+/*
+ * A data connection may still bring what is missing: one of ours that is on its way here (after a
+ * restart), or one of this host whose first header has not been read yet. The latter may be another
+ * session's that never sends: it is not waited for longer than for a packet that has begun.
+ */
+static bool may_come(struct ctf_source *s)
+{
+	const struct state *st = s->worker->st;
+	uint32_t high = atomic_load(&st->header->high_conversation);
+	uint64_t limit = s->worker->config.stall_timeout_ms;
+	bool silent = false;
+
+	for (uint32_t i = 0; i < high; i++) {
+		const struct conversation_slot *c = &st->conversation[i];
+		uint32_t source;
+
+		if (!atomic_load(&c->id) || c->role != CONVERSATION_LTTNG_DATA ||
+		    atomic_load(&c->done))
+			continue;
+		source = atomic_load(&c->source);
+		if (source == 1 + s->ref.index)
+			return true;
+		silent = silent || (!source && addr_same_host(&c->peer, &s->slot->peer));
+	}
+	if (!silent)
+		return false;
+	if (!s->incomplete_since_ms)
+		s->incomplete_since_ms = ctf_now_ms();
+	return ctf_now_ms() - s->incomplete_since_ms < (int64_t)(limit ? limit : CTF_STALL_MS);
 }
 
 static void end_connections(struct ctf_source *s, enum close_reason why)
@@ -230,6 +275,8 @@ static bool at_end(struct ctf_source *s)
 		end_connections(s, CLOSE_finished);
 	if (!cds_list_empty(&s->connections))
 		return false;
+	if (!all_complete(s) && may_come(s))
+		return false;
 	s->ending = true;
 	return true;
 }
@@ -243,6 +290,8 @@ static void finish(struct ctf_source *s)
 	struct ctf_stream *t;
 
 	if (!source_now(s->slot)->finished) {
+		if (ctf_order_all_applied(s))
+			ctf_session_dir_leave(s);
 		cds_list_for_each_entry (t, &s->streams, node) {
 			struct stream_half *sh = stream_begin(t->slot);
 
@@ -292,9 +341,27 @@ static bool end(struct ctf_source *s)
 
 /* ---- the machine ---- */
 
-static void run(struct ctf_source *s)
+/* Rotations that are due. A stream whose connection is gone waits for no index any more. */
+static void rotate(struct ctf_source *s)
 {
 	struct ctf_stream *t;
+
+	if (!s->rotating)
+		return;
+	s->rotating = false;
+	cds_list_for_each_entry (t, &s->streams, node) {
+		if (!stream_now(t->slot)->ctf.rotating)
+			continue;
+		if (t->orphan && ctf_order_all_applied(s))
+			(void)ctf_rotate_now(t);
+		else
+			(void)ctf_rotate_due(t);
+		s->rotating = s->rotating || stream_now(t->slot)->ctf.rotating;
+	}
+}
+
+static void run(struct ctf_source *s)
+{
 	int r;
 
 	if (source_now(s->slot)->finished) { /* a killed relayd had got so far */
@@ -307,9 +374,7 @@ static void run(struct ctf_source *s)
 	r = ctf_chunk_run(s); /* a move that was begun comes first */
 	(void)ctf_order_apply(s);
 	ctf_connection_resume(s);
-	cds_list_for_each_entry (t, &s->streams, node)
-		if (stream_now(t->slot)->ctf.rotating)
-			(void)ctf_rotate_due(t);
+	rotate(s);
 	if (r == 0)
 		r = ctf_chunk_run(s);
 	if (r < 0)

@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "consumer/birth.h"
+#include "consumer/ctf_repair.h"
 #include "consumer/page.h"
 #include "consumer/place_name.h"
 #include "consumer/record.h"
@@ -422,7 +423,7 @@ unsigned repair_run(int output_fd, int64_t before_ns, repair_event event, void *
 	struct repair r = {
 		.output_fd = output_fd, .before_ns = before_ns, .event = event, .ctx = ctx};
 
-	return walk(&r, output_fd, ".", "", 0);
+	return walk(&r, output_fd, ".", "", 0) + ctf_repair_run(output_fd, before_ns);
 }
 
 static void thread_main(void *arg)

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/ctf_place.h"
 #include "common/state.h"
 
 struct worker; /* opaque: consumer/worker.c */
@@ -69,7 +70,8 @@ struct worker_config {
 	/* LTTng; 0 each: a default. */
 	uint64_t lttng_packet_max; /* bytes of a packet, padding included */
 	uint64_t stall_timeout_ms; /* an index whose packet does not come is dropped then */
-	unsigned lttng_open_files; /* descriptors of stream and index files kept */
+	enum ctf_group lttng_group;
+	unsigned lttng_open_files;          /* descriptors of stream and index files kept */
 	const struct worker_events *events; /* static */
 	void *ctx;
 };
