@@ -97,7 +97,12 @@ struct link_chunk {
 struct link_ctf {
 	struct ctf_key key;
 	uint64_t position; /* in the conversation's ring: asked again, the same stream answers */
-	struct state_ref stream;
+	union {
+		struct state_ref stream; /* CTF_STREAM_MADE */
+		/* LEASED of a control connection of LTTng: what it was given. It may have been
+		 * marked done while the answer was under way: ask again. */
+		struct state_ref source;
+	};
 };
 
 struct link_message {
@@ -109,8 +114,10 @@ struct link_message {
 	struct state_ref ref;
 	struct addr peer;
 	struct link_lease lease;
-	struct link_chunk chunk;
-	struct link_ctf ctf;
+	union { /* no message has both, and 40 bytes more would halve what a queue holds */
+		struct link_chunk chunk;
+		struct link_ctf ctf;
+	};
 	char text[512]; /* NUL-terminated */
 	struct link_item item[LINK_ITEMS];
 };

@@ -121,6 +121,7 @@ enum conversation_role {
 	CONVERSATION_LTTNG_CONTROL,
 	CONVERSATION_LTTNG_DATA, /* from the first header on (`source` is set) its worker's */
 	CONVERSATION_LTTNG_LIVE, /* the live thread's */
+	CONVERSATION_ROLES
 };
 
 /* What a protocol half remembers between messages: plain bytes, laid out by relayd/trace_cmd.h,
@@ -253,7 +254,7 @@ struct source_half {
 struct source_slot {
 	_Atomic uint64_t id;           /* [S] 0: free */
 	_Atomic uint32_t done;         /* [F] */
-	uint32_t cpus;                 /* [S] */
+	_Atomic uint32_t cpus;         /* [S] its streams; of LTTng it grows, after the list has */
 	uint64_t number;               /* [S] N: never repeats under this output.dir */
 	struct state_ref conversation; /* [S] */
 	struct addr peer;              /* [S] */
@@ -261,7 +262,9 @@ struct source_slot {
 	uint32_t protocol;             /* [S] enum protocol */
 	uint32_t transport;            /* [S] enum transport */
 	uint32_t page_size;            /* [S] as claimed at the handshake */
-	uint32_t first_stream;    /* [S] 1 + index; streams are linked by `next`, in CPU order */
+	/* [S] 1 + index; streams are linked by `next`, in CPU order. Of LTTng the list grows at its
+	 * end: what was linked last is written last. */
+	_Atomic uint32_t first_stream;
 	int64_t start_ns;         /* [S] CLOCK_REALTIME */
 	_Atomic uint32_t session; /* [S] 1 + index of its session; 0 until a rule was asked */
 	_Atomic uint32_t worker;  /* [F] 1 + index of the worker that owns it */
@@ -344,7 +347,7 @@ struct stream_half {
 struct stream_slot {
 	_Atomic uint64_t id;        /* [S] 0: free */
 	struct state_ref source;    /* [S] */
-	uint32_t next;              /* [S] 1 + index of the source's next stream, or 0 */
+	_Atomic uint32_t next;      /* [S] 1 + index of the source's next stream, or 0 */
 	uint32_t cpu;               /* [S] */
 	uint16_t port;              /* [S] leased */
 	uint16_t transport;         /* [S] */

@@ -117,6 +117,7 @@ const struct option_row option_rows[] = {
 		.at = FIELD(struct option_addresses, lttng.control),
 		.preset = "0.0.0.0:5342, [::]:5342",
 		.max = 64,
+		.served = true,
 		.help = "Where LTTng session daemons connect to; empty = off.",
 	},
 	{
@@ -125,6 +126,7 @@ const struct option_row option_rows[] = {
 		.at = FIELD(struct option_addresses, lttng.data),
 		.preset = "0.0.0.0:5343, [::]:5343",
 		.max = 64,
+		.served = true,
 		.help = "Where LTTng consumer daemons send trace data to; empty = off.",
 	},
 	{
@@ -133,6 +135,7 @@ const struct option_row option_rows[] = {
 		.at = FIELD(struct option_addresses, lttng.live),
 		.preset = "127.0.0.1:5344, [::1]:5344",
 		.max = 64,
+		.served = true,
 		.help = "Where live viewers connect to; empty = off.",
 	},
 	{
@@ -142,6 +145,7 @@ const struct option_row option_rows[] = {
 		.preset = "2.13",
 		.min = 1,
 		.max = 13,
+		.served = true,
 		.help = "Version of the relay protocol that is announced to LTTng peers; 2.10 and "
 			"below mean no rotation and no clear.",
 	},
@@ -151,6 +155,7 @@ const struct option_row option_rows[] = {
 		.at = FIELD(enum option_group, lttng.group),
 		.preset = "host",
 		.choices = groups,
+		.served = true,
 		.help = "Whether the directories of LTTng traces are grouped by host or by "
 			"session, "
 			"as with lttng-relayd's options --group-output-by-host and "
@@ -162,6 +167,7 @@ const struct option_row option_rows[] = {
 		.at = FIELD(bool, lttng.allow_clear),
 		.preset = "yes",
 		.reloadable = true,
+		.served = true,
 		.help = "Whether clients may delete what they sent, by lttng clear.",
 	},
 	{
@@ -172,6 +178,7 @@ const struct option_row option_rows[] = {
 		.min = 10 * MS,
 		.max = HOUR,
 		.reloadable = true,
+		.served = true,
 		.help = "Longest time that data of an LTTng source is left unread because it "
 			"cannot "
 			"be stored; then it is discarded and counted.",
@@ -184,6 +191,7 @@ const struct option_row option_rows[] = {
 		.min = 64,
 		.max = 1048576,
 		.unit = "files",
+		.served = true,
 		.help = "Trace files that are kept open at once; the longest unused is closed "
 			"first.",
 	},
@@ -195,6 +203,7 @@ const struct option_row option_rows[] = {
 		.min = 64 * KIB,
 		.max = GIB,
 		.reloadable = true,
+		.served = true,
 		.help = "Metadata of a source that may wait to be stored.",
 	},
 	{
@@ -206,6 +215,7 @@ const struct option_row option_rows[] = {
 		.max = 65535,
 		.unit = "connections",
 		.reloadable = true,
+		.served = true,
 		.help = "Data connections of a peer that have not sent their first packet yet, and "
 			"so belong to no stream.",
 	},
@@ -288,6 +298,7 @@ const struct option_row option_rows[] = {
 		.min = 64 * KIB,
 		.max = 128 * MIB,
 		.reloadable = true,
+		.served = true,
 		.help = "Largest message of an LTTng peer on a control connection.",
 	},
 	{

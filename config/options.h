@@ -62,7 +62,7 @@ struct options {
 		struct option_ports stream_ports;
 		uint64_t udp_linger_ms;
 	} trace_cmd;
-	struct { /* parsed and checked, not served yet */
+	struct {
 		struct option_addresses control, data, live;
 		struct option_version protocol;
 		enum option_group group;

@@ -56,7 +56,7 @@ struct consumer_source *consumer_source_get(struct worker *w, struct state_ref r
 	struct consumer_source *s;
 
 	/* Once finished, sessiond-lite may be giving its slots to another at this moment. */
-	if (!slot || w->finished[ref.index] == ref.id ||
+	if (!slot || slot->protocol == PROTOCOL_LTTNG || w->finished[ref.index] == ref.id ||
 	    atomic_load(&slot->worker) != w->config.index + 1 || atomic_load(&slot->done))
 		return NULL;
 	s = w->source_at[ref.index];

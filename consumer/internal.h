@@ -81,6 +81,11 @@ struct worker {
 	uv_loop_t loop;
 	uv_timer_t tick;
 	struct cds_list_head sources;
+	struct cds_list_head ctf_sources;   /* of struct ctf_source: LTTng */
+	struct cds_list_head ctf_files;     /* of struct ctf_file, the one used last at the end */
+	unsigned ctf_open;                  /* of those */
+	struct ctf_source **ctf_source_at;  /* by slot index */
+	struct ctf_stream **ctf_stream_at;  /* by slot index */
 	struct consumer_source **source_at; /* by slot index */
 	struct consumer_stream **stream_at; /* by slot index */
 	uint64_t *finished;                 /* by slot index: id of the source that was finished */

@@ -14,15 +14,24 @@
 #include <unistd.h>
 #include <urcu.h>
 
+#include "consumer/ctf_internal.h"
 #include "consumer/internal.h"
 
-enum order { ORDER_LOOK, ORDER_LOOK_ALL, ORDER_STREAM, ORDER_INBOX, ORDER_KEPT, ORDER_STOP };
+enum order {
+	ORDER_LOOK,
+	ORDER_LOOK_ALL,
+	ORDER_STREAM,
+	ORDER_CONNECTION,
+	ORDER_INBOX,
+	ORDER_KEPT,
+	ORDER_STOP
+};
 
 struct order_message {
 	struct mpsc_node node;
 	enum order order;
 	struct state_ref ref;
-	int fd;          /* STREAM */
+	int fd;          /* STREAM, CONNECTION */
 	uint32_t number; /* INBOX: which; KEPT: chunk */
 };
 
@@ -54,6 +63,11 @@ void worker_look_all(struct worker *w)
 void worker_stream(struct worker *w, struct state_ref stream, int fd)
 {
 	post(w, &(struct order_message){.order = ORDER_STREAM, .ref = stream, .fd = fd});
+}
+
+void worker_connection(struct worker *w, struct state_ref conversation, int fd)
+{
+	post(w, &(struct order_message){.order = ORDER_CONNECTION, .ref = conversation, .fd = fd});
 }
 
 void worker_inbox(struct worker *w, unsigned inbox)
@@ -102,6 +116,10 @@ static void recover_move(struct worker *w)
 
 	if (m->kind == MOVE_IDLE)
 		return;
+	if (m->kind == MOVE_PACKET) {
+		ctf_packet_recover(w);
+		return;
+	}
 	t = find_stream(w, m->stream);
 	if (!t) {
 		/* The last move before its end found nothing, and stayed as it was. Else it
@@ -122,9 +140,23 @@ static void recover_move(struct worker *w)
 static void look_all(struct worker *w)
 {
 	struct consumer_source *s, *next;
+	struct ctf_source *c, *after;
 
 	cds_list_for_each_entry_safe (s, next, &w->sources, node)
 		consumer_source_run(s);
+	cds_list_for_each_entry_safe (c, after, &w->ctf_sources, node)
+		ctf_source_run(c);
+}
+
+static void look(struct worker *w, struct state_ref ref)
+{
+	struct consumer_source *s = consumer_source_get(w, ref);
+	struct ctf_source *c = s ? NULL : ctf_source_get(w, ref);
+
+	if (s)
+		consumer_source_run(s);
+	if (c)
+		ctf_source_run(c);
 }
 
 static void on_kept(struct worker *w, const struct order_message *m)
@@ -169,19 +201,19 @@ static void take(struct mpsc_node *node, void *arg)
 {
 	struct order_message *m = caa_container_of(node, struct order_message, node);
 	struct worker *w = arg;
-	struct consumer_source *s;
 
 	switch (m->order) {
 	case ORDER_LOOK:
-		s = consumer_source_get(w, m->ref);
-		if (s)
-			consumer_source_run(s);
+		look(w, m->ref);
 		break;
 	case ORDER_LOOK_ALL:
 		look_all(w);
 		break;
 	case ORDER_STREAM:
 		on_stream(w, m);
+		break;
+	case ORDER_CONNECTION:
+		ctf_connection_attach(w, m->ref, m->fd);
 		break;
 	case ORDER_INBOX:
 		on_inbox(w, m->number);
@@ -199,7 +231,8 @@ static void take(struct mpsc_node *node, void *arg)
 
 static void stop_when_done(struct worker *w)
 {
-	if (!w->stopping || w->stopped || !cds_list_empty(&w->sources))
+	if (!w->stopping || w->stopped || !cds_list_empty(&w->sources) ||
+	    !cds_list_empty(&w->ctf_sources))
 		return;
 	w->stopped = true;
 	w->config.events->stopped(w->config.ctx, w);
@@ -221,10 +254,13 @@ static void on_tick(uv_timer_t *tick)
 {
 	struct worker *w = tick->data;
 	struct consumer_source *s, *next;
+	struct ctf_source *c, *after;
 
 	worker_turn_begin(w);
 	cds_list_for_each_entry_safe (s, next, &w->sources, node)
 		consumer_source_tick(s);
+	cds_list_for_each_entry_safe (c, after, &w->ctf_sources, node)
+		ctf_source_tick(c);
 	stop_when_done(w);
 	worker_turn_end(w);
 }
@@ -244,6 +280,8 @@ static void free_parts(struct worker *w)
 {
 	if (w->null_fd >= 0)
 		close(w->null_fd);
+	free(w->ctf_source_at);
+	free(w->ctf_stream_at);
 	free(w->source_at);
 	free(w->stream_at);
 	free(w->finished);
@@ -277,13 +315,18 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	w->slot = &config->state->worker[config->index];
 	w->counters = &config->state->counters[config->index];
 	w->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	w->ctf_source_at = calloc(capacity->sources, sizeof(struct ctf_source *));
+	w->ctf_stream_at = calloc(capacity->streams, sizeof(struct ctf_stream *));
 	w->source_at = calloc(capacity->sources, sizeof(struct consumer_source *));
 	w->stream_at = calloc(capacity->streams, sizeof(struct consumer_stream *));
 	w->finished = calloc(capacity->sources, sizeof(*w->finished));
 	w->copy = malloc(WORKER_COPY);
 	CDS_INIT_LIST_HEAD(&w->sources);
+	CDS_INIT_LIST_HEAD(&w->ctf_sources);
+	CDS_INIT_LIST_HEAD(&w->ctf_files);
 	mpsc_init(&w->queue);
-	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->finished || !w->copy)
+	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->finished || !w->copy ||
+	    !w->ctf_source_at || !w->ctf_stream_at)
 		goto fail;
 	r = fcntl(config->pipe_write, F_GETPIPE_SZ);
 	w->pipe_size = r > 0 ? (size_t)r : 65536;
@@ -312,7 +355,7 @@ static void throw_away(struct mpsc_node *node, void *arg)
 	struct order_message *m = caa_container_of(node, struct order_message, node);
 
 	(void)arg;
-	if (m->order == ORDER_STREAM)
+	if (m->order == ORDER_STREAM || m->order == ORDER_CONNECTION)
 		close(m->fd);
 	free(m);
 }

@@ -66,6 +66,10 @@ struct worker_config {
 	int pipe_read, pipe_write; /* owned by the worker from success on; O_NONBLOCK */
 	int output_fd;             /* output.dir; borrowed */
 	uint64_t udp_linger_ms;
+	/* LTTng; 0 each: a default. */
+	uint64_t lttng_packet_max; /* bytes of a packet, padding included */
+	uint64_t stall_timeout_ms; /* an index whose packet does not come is dropped then */
+	unsigned lttng_open_files; /* descriptors of stream and index files kept */
 	const struct worker_events *events; /* static */
 	void *ctx;
 };

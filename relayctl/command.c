@@ -22,8 +22,10 @@ const struct command_option global_options[] = {
 static const struct command_option create_options[] = {
 	{"--match", "KEY=VALUE,...",
 	 "Claim clients for which all of these hold: host=PATTERN (node name, with * ? []; only "
-	 "protocol V3 tells it), addr=PREFIX (10.0.0.0/8, 2001:db8::/32), proto=NAME (trace-cmd, "
-	 "trace-cmd-v1, trace-cmd-v2, trace-cmd-v3), port=NUMBER (of ours that they connect to). "
+	 "protocol V3 and LTTng tell it), addr=PREFIX (10.0.0.0/8, 2001:db8::/32), proto=NAME "
+	 "(trace-cmd, "
+	 "trace-cmd-v1, trace-cmd-v2, trace-cmd-v3, lttng), port=NUMBER (of ours that they connect "
+	 "to). "
 	 "May be repeated: one of them is enough."},
 	{"--listen", "PROTO:ADDR:PORT",
 	 "Open a control port whose clients all belong to this session: trace-cmd:0.0.0.0:12346, "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conn.c - the shell of a control connection: its socket, its timer, and the effects of the
- * conversation that runs over its slot.
+ * conn.c - the shell of a control connection: its socket and its timer. What its bytes mean is its
+ * dialect's (conn.h).
  *
  * Callbacks only say that something may have changed; conn_turn() does what conversation.h asks of
  * a shell. The end is committed by the engine before the socket is touched.
@@ -15,26 +15,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "relayd/conn.h"
 #include "relayd/conversation.h"
-#include "relayd/relay.h"
 
 #define RECEIVES_PER_TURN 16 /* of at most a ring each */
-
-struct conn {
-	struct relay *relay;
-	struct conversation_slot *slot;
-	struct state_ref ref;
-	int fd;
-	uv_poll_t poll;
-	uv_timer_t timer;
-	unsigned handles; /* not yet closed */
-	int polled;       /* events asked of the loop */
-	int lease_error;  /* the refusal, 0: none */
-	bool lease_asked;
-	bool closing;
-	bool gave_back;      /* the memory that only the metadata needed */
-	bool metadata_moved; /* in this turn */
-};
 
 static int64_t monotonic_ms(void)
 {
@@ -43,122 +27,6 @@ static int64_t monotonic_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
-
-/* ---- effects ---- */
-
-static struct conn *conn_of(void *ctx, const struct conversation_slot *slot)
-{
-	struct relay *r = ctx;
-
-	return r->conn_at[slot - r->st.conversation];
-}
-
-static void effect_lease(void *ctx, struct conversation_slot *slot,
-			 const struct conversation_lease *want)
-{
-	struct conn *c = conn_of(ctx, slot);
-
-	if (c->lease_asked)
-		return;
-	c->lease_asked = true;
-	link_send(c->relay,
-		  &(struct link_message){.type = LINK_LEASE,
-					 .ref = c->ref,
-					 .lease = {.cpus = want->cpus,
-						   .page_size = want->page_size,
-						   .protocol = want->protocol,
-						   .transport = want->transport}},
-		  -1);
-}
-
-static int effect_lease_answer(void *ctx, struct conversation_slot *slot, uint16_t *ports,
-			       uint32_t max)
-{
-	struct conn *c = conn_of(ctx, slot);
-	struct source_slot *s = source_front_of(c->relay, slot);
-	uint32_t n = 0;
-
-	if (c->lease_error)
-		return c->lease_error;
-	if (!s)
-		return 0;
-	/* The slot may say so before LEASED has come; what follows needs its worker. */
-	source_front_adopt(c->relay, s);
-	for (uint32_t i = s->first_stream; i && n < max; i = c->relay->st.stream[i - 1].next)
-		ports[n++] = c->relay->st.stream[i - 1].port;
-	return (int)n;
-}
-
-static size_t effect_metadata_room(void *ctx, struct conversation_slot *slot, uint64_t position)
-{
-	struct source_slot *s = source_front_of(ctx, slot);
-	struct source_half h;
-	uint64_t waiting;
-
-	if (!s)
-		return 0;
-	source_read(s, &h);
-	waiting = position > h.metadata_written ? position - h.metadata_written : 0;
-	return waiting < STATE_METADATA_RING ? (size_t)(STATE_METADATA_RING - waiting) : 0;
-}
-
-static void effect_metadata_append(void *ctx, struct conversation_slot *slot, uint64_t position,
-				   const uint8_t *bytes, size_t len)
-{
-	struct source_slot *s = source_front_of(ctx, slot);
-	size_t at = position % STATE_METADATA_RING;
-	size_t first = len < STATE_METADATA_RING - at ? len : STATE_METADATA_RING - at;
-	struct source_front_half *f;
-	struct source_half h;
-
-	source_read(s, &h);
-	if (position + len <= h.metadata_written)
-		return; /* a repetition of what is in the file already; the ring may be in use */
-	memcpy(s->metadata + at, bytes, first);
-	memcpy(s->metadata, bytes + first, len - first);
-	f = source_front_begin(&s->front);
-	if (f->metadata < position + len)
-		f->metadata = position + len;
-	source_front_commit(&s->front);
-	conn_of(ctx, slot)->metadata_moved = true;
-}
-
-static void effect_metadata_end(void *ctx, struct conversation_slot *slot)
-{
-	struct source_slot *s = source_front_of(ctx, slot);
-	struct source_front_half *f;
-
-	if (!s)
-		return;
-	f = source_front_begin(&s->front);
-	f->metadata_complete = 1;
-	source_front_commit(&s->front);
-	conn_of(ctx, slot)->metadata_moved = true;
-}
-
-static void effect_control_ended(void *ctx, struct conversation_slot *slot, bool orderly,
-				 enum close_reason reason)
-{
-	struct source_slot *s = source_front_of(ctx, slot);
-
-	if (s)
-		source_front_control_ended(ctx, s, orderly, reason);
-}
-
-static void effect_count(void *ctx, enum counter id, uint64_t n)
-{
-	counters_add(((struct relay *)ctx)->counters, id, n);
-}
-
-static const struct conversation_ops effects = {
-	.lease = effect_lease,
-	.lease_answer = effect_lease_answer,
-	.metadata_room = effect_metadata_room,
-	.metadata_append = effect_metadata_append,
-	.metadata_end = effect_metadata_end,
-	.control_ended = effect_control_ended,
-	.count = effect_count,
-};
 
 /* ---- the end ---- */
 
@@ -291,17 +159,16 @@ static void ask_loop(struct conn *c, unsigned wants, int64_t deadline, int64_t n
 }
 
 /*
- * Behind the metadata a recording is silent for hours: what handshake and metadata needed is given
- * back, but for the page into which CLOSE will come. Nothing unread or unsent may stand there.
+ * What the beginning of a conversation needed is given back when it will be silent for hours, but
+ * for the page into which its next message will come. Nothing unread or unsent may stand there.
  */
 static void give_back(struct conn *c)
 {
 	const struct conversation_half *h = conversation_now(c->slot);
-	const struct source_slot *s = source_front_of(c->relay, c->slot);
 	size_t at = (size_t)(h->consumed % STATE_RING);
 
-	if (c->gave_back || !s || !source_front_now(&s->front)->metadata_complete ||
-	    conversation_received(h) != h->consumed || conversation_sent(h) != h->reply_len)
+	if (c->gave_back || !c->dialect->idle(c) || conversation_received(h) != h->consumed ||
+	    conversation_sent(h) != h->reply_len)
 		return;
 	c->gave_back = true;
 	state_release(&c->relay->st, c->slot->reply, sizeof(c->slot->reply));
@@ -312,7 +179,6 @@ static void give_back(struct conn *c)
 void conn_turn(struct conn *c)
 {
 	struct relay *r = c->relay;
-	struct conversation_env env = {.ops = &effects, .ctx = r, .limits = &r->limits};
 	int64_t now = monotonic_ms(), deadline = 0;
 	unsigned wants = 0;
 	struct source_slot *s;
@@ -323,13 +189,13 @@ void conn_turn(struct conn *c)
 		bool empty = receive_some(c, now);
 
 		do
-			wants = conversation_run(c->slot, now, empty, &env, &deadline);
+			wants = c->dialect->run(c, now, empty, &deadline);
 		while (send_some(c));
 		if (empty || !(wants & CONVERSATION_RECEIVE))
 			break;
 	}
-	if (c->metadata_moved) {
-		c->metadata_moved = false;
+	if (c->source_moved) {
+		c->source_moved = false;
 		s = source_front_of(r, c->slot);
 		if (s)
 			source_front_look(r, s);
@@ -364,6 +230,7 @@ void conn_new(struct relay *r, struct state_ref ref, int fd)
 	uv_timer_init(&r->loop, &c->timer);
 	c->relay = r;
 	c->slot = slot;
+	c->dialect = &conn_trace_cmd;
 	c->ref = ref;
 	c->fd = fd;
 	c->handles = 2;
@@ -377,9 +244,14 @@ void conn_new(struct relay *r, struct state_ref ref, int fd)
 	conn_turn(c);
 }
 
-void conn_lease_refused(struct conn *c, int error)
+void conn_refused(struct conn *c, int error)
 {
-	c->lease_error = error;
+	c->refused = error;
+}
+
+struct conn *conn_of_slot(struct relay *r, const struct conversation_slot *slot)
+{
+	return r->conn_at[slot - r->st.conversation];
 }
 
 struct conn *conn_of_source(struct relay *r, const struct source_slot *s)
@@ -391,7 +263,6 @@ struct conn *conn_of_source(struct relay *r, const struct source_slot *s)
 
 void conn_follow_sessions(struct relay *r)
 {
-	struct conversation_env env = {.ops = &effects, .ctx = r, .limits = &r->limits};
 	uint32_t high = atomic_load(&r->st.header->high_conversation);
 
 	for (uint32_t i = 0; i < high; i++) {
@@ -401,7 +272,7 @@ void conn_follow_sessions(struct relay *r)
 
 		if (!session || !atomic_load(&session->ending))
 			continue;
-		conversation_close(c->slot, CLOSE_session_destroyed, false, &env);
+		c->dialect->close(c, CLOSE_session_destroyed);
 		finish(c);
 	}
 }

@@ -57,7 +57,7 @@ static void on_leased(struct relay *r, const struct link_message *m)
 		return;
 	}
 	if (m->error < 0) {
-		conn_lease_refused(c, m->error);
+		conn_refused(c, m->error);
 	} else {
 		s = source_front_of(r, slot);
 		if (s)

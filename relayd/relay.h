@@ -98,7 +98,7 @@ void source_front_look(struct relay *r, struct source_slot *s);
 void conn_new(struct relay *r, struct state_ref ref, int fd); /* owns fd */
 /* Something it waits for may have come. */
 void conn_turn(struct conn *c);
-void conn_lease_refused(struct conn *c, int error);
+void conn_refused(struct conn *c, int error);
 /* The conversation of a source, NULL if it is over. */
 struct conn *conn_of_source(struct relay *r, const struct source_slot *s);
 /* End those whose session is being destroyed. */

@@ -43,6 +43,20 @@
 #define STREAMS_A_SOURCE 4u
 #define STREAMS_MIN      65536u
 
+/*
+ * Connections at a time, in units of limits.sources: a source of trace-cmd has one. A client
+ * session of LTTng has one of each kind for each consumer (kernel, 64-bit and 32-bit applications),
+ * and viewers are counted for themselves.
+ */
+#define CONTROLS_A_SOURCE      3u
+#define DATA_A_SOURCE          3u
+#define VIEWERS_A_SOURCE       1u
+#define CONVERSATIONS_A_SOURCE (1u + CONTROLS_A_SOURCE + DATA_A_SOURCE + VIEWERS_A_SOURCE)
+
+/* Of the descriptors, trace files of LTTng have one in so many at most, whatever lttng.open-files
+ * says. */
+#define OPEN_FILES_SHARE 4u
+
 /* Somebody may send one request to end twice: timeout(1), to the process and to its group. */
 #define SAME_REQUEST 500u /* ms */
 
@@ -161,7 +175,7 @@ static int on_listen(void *context, uint32_t session, const struct addr *at, str
 		     struct refusal *why)
 {
 	struct daemon *d = context;
-	int r = listener_add(d->listeners, at, session + 1, ret_bound);
+	int r = listener_add(d->listeners, at, CONVERSATION_TRACE_CMD, session + 1, ret_bound);
 	char sentence[REFUSAL_SENTENCE];
 
 	if (r < 0) {
@@ -249,16 +263,30 @@ static struct keep_alive keep_alive_of(const struct options *o)
 				   .probes = o->limits.keep_alive.count};
 }
 
+/* What relayd keeps open for trace files of LTTng. */
+static uint32_t open_files(const struct options *o, uint32_t descriptors)
+{
+	uint32_t most = descriptors / OPEN_FILES_SHARE;
+
+	return o->lttng.open_files < most ? o->lttng.open_files : most;
+}
+
 static int make_modules(struct daemon *d)
 {
 	const struct options *o = d->options;
 	uint32_t streams = o->limits.sources * STREAMS_A_SOURCE;
 	struct store_config store = {
-		.capacity = {.conversations = o->limits.sources,
+		.capacity = {.conversations = o->limits.sources * CONVERSATIONS_A_SOURCE,
 			     .sources = o->limits.sources,
 			     .streams = streams > STREAMS_MIN ? streams : STREAMS_MIN,
 			     .workers = o->relayd.workers},
 		.conversations_per_peer = o->limits.streams_per_peer,
+		.conversations = {[CONVERSATION_TRACE_CMD] = o->limits.sources,
+				  [CONVERSATION_LTTNG_CONTROL] =
+					  o->limits.sources * CONTROLS_A_SOURCE,
+				  [CONVERSATION_LTTNG_DATA] = o->limits.sources * DATA_A_SOURCE,
+				  [CONVERSATION_LTTNG_LIVE] = o->limits.sources * VIEWERS_A_SOURCE},
+		.anonymous_per_peer = o->lttng.anonymous_sockets,
 		.descriptors = raise_descriptors()};
 	struct relayd_link_handlers handlers = {on_link_message, on_link_gone, d};
 	struct keep_alive keep_alive = keep_alive_of(o);
@@ -271,6 +299,8 @@ static int make_modules(struct daemon *d)
 	    (r = hold_create(&d->hold)) < 0)
 		return complaint_errno(r);
 	store_state(d->store)->header->started_ns = clock_realtime_ns();
+	if (o->lttng.control.count)
+		(void)store_descriptors_take(d->store, open_files(o, store.descriptors));
 	return 0;
 }
 
@@ -432,7 +462,7 @@ int daemon_create(const struct options *options, int report, struct daemon **ret
 	 * for a lock; clients that connect during that wait are served after it.
 	 */
 	if ((r = workplace_open(options, &d->place)) < 0 || (r = make_modules(d)) < 0 ||
-	    (r = control_ports_open(d->listeners, &options->trace_cmd.listen)) < 0 ||
+	    (r = control_ports_open(d->listeners, options)) < 0 ||
 	    (r = workplace_become(&d->place)) < 0 || (r = workplace_lock(&d->place)) < 0)
 		goto fail;
 	if ((r = make_options_fd(d)) < 0 || (r = open_registry(d)) < 0 ||

@@ -62,15 +62,16 @@ static json_t *listeners_json(const struct method_subjects *s)
 {
 	json_t *list = json_array();
 	char text[ADDR_TEXT_MAX];
-	uint32_t own_session;
-	struct addr at;
+	struct listener_info info;
 
-	for (size_t i = 0; listener_get(s->listeners, i, &at, &own_session) == 0; i++) {
-		const char *name = own_session ? session_at(s->registry, own_session - 1) : NULL;
+	for (size_t i = 0; listener_get(s->listeners, i, &info) == 0; i++) {
+		const char *name =
+			info.own_session ? session_at(s->registry, info.own_session - 1) : NULL;
 
-		if (json_array_append_new(
-			    list, json_pack("{s:s, s:s, s:s?}", "protocol", "trace-cmd", "address",
-					    addr_format(&at, text), "session", name)) < 0) {
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:s?}", "protocol",
+							  listener_role_name(info.role), "address",
+							  addr_format(&info.at, text), "session",
+							  name)) < 0) {
 			json_decref(list);
 			return NULL;
 		}

@@ -418,6 +418,13 @@ void lease_end(struct lease_table *t, const struct addr *peer, uint16_t port, in
 	rest(p, at, now_ms);
 }
 
+uint32_t lease_held(const struct lease_table *t, const struct addr *peer)
+{
+	const struct peer *p = peer_find(t, peer);
+
+	return p ? p->held : 0;
+}
+
 size_t lease_count(const struct lease_table *t)
 {
 	return t->leases;

@@ -71,7 +71,8 @@ void lease_end(struct lease_table *t, const struct addr *peer, uint16_t port, in
 /* Forget peers whose last port has rested enough; lease_take() does it too, a few at a time. */
 void lease_forget(struct lease_table *t, int64_t now_ms);
 
-size_t lease_count(const struct lease_table *t);      /* leases */
-size_t lease_peer_count(const struct lease_table *t); /* peers remembered */
+uint32_t lease_held(const struct lease_table *t, const struct addr *peer); /* by one host */
+size_t lease_count(const struct lease_table *t);                           /* leases */
+size_t lease_peer_count(const struct lease_table *t);                      /* peers remembered */
 
 #endif

@@ -15,6 +15,7 @@ struct listener {
 	struct listener *next;
 	struct accept_socket *accepting;
 	struct addr at;
+	enum conversation_role role;
 	uint32_t own_session;
 };
 
@@ -50,6 +51,8 @@ static enum close_reason reason_of(int error)
 		return CLOSE_streams_limit;
 	case -EMFILE:
 		return CLOSE_no_descriptors;
+	case -EBUSY:
+		return CLOSE_anonymous_limit;
 	case -ENOSPC:
 		return CLOSE_no_slot;
 	case -ENOMEM:
@@ -59,13 +62,27 @@ static enum close_reason reason_of(int error)
 	}
 }
 
+static enum counter counter_of(enum conversation_role role)
+{
+	static const enum counter of[CONVERSATION_ROLES] = {
+		[CONVERSATION_TRACE_CMD] = COUNTER_connections_control,
+		[CONVERSATION_LTTNG_CONTROL] = COUNTER_connections_control,
+		[CONVERSATION_LTTNG_DATA] = COUNTER_connections_stream,
+		[CONVERSATION_LTTNG_LIVE] = COUNTER_connections_live,
+	};
+
+	return of[role];
+}
+
 static void on_connection(void *context, int fd, const struct addr *peer)
 {
 	static struct log_limit limit = LOG_LIMIT_USUAL;
 	struct listener *li = context;
 	struct listeners *l = li->owner;
-	struct store_conversation what = {
-		.peer = *peer, .own_session = li->own_session, .now_ms = clock_monotonic_ms()};
+	struct store_conversation what = {.peer = *peer,
+					  .role = li->role,
+					  .own_session = li->own_session,
+					  .now_ms = clock_monotonic_ms()};
 	char text[ADDR_TEXT_MAX];
 	struct state_ref ref;
 	int r;
@@ -79,18 +96,18 @@ static void on_connection(void *context, int fd, const struct addr *peer)
 					  .reason = close_reason_name(reason)};
 
 		close(fd);
-		counters_add(store_counters(l->store), COUNTER_connections_control, 1);
+		counters_add(store_counters(l->store), counter_of(li->role), 1);
 		counters_add_close(store_counters(l->store), reason);
 		log_limited(&limit, LOG_LEVEL_WARNING, &about, "connection-refused",
-			    "a control connection was closed at once: %s",
-			    close_reason_sentence(reason));
+			    "a connection to port %u (%s) was closed at once: %s", what.local.port,
+			    listener_role_name(li->role), close_reason_sentence(reason));
 		return;
 	}
 	relayd_link_conversation(l->link, ref);
 }
 
-int listener_add(struct listeners *l, const struct addr *at, uint32_t own_session,
-		 struct addr *ret_bound)
+int listener_add(struct listeners *l, const struct addr *at, enum conversation_role role,
+		 uint32_t own_session, struct addr *ret_bound)
 {
 	struct listener *li, **place;
 	int fd, r;
@@ -104,13 +121,14 @@ int listener_add(struct listeners *l, const struct addr *at, uint32_t own_sessio
 		goto fail;
 	}
 	li->owner = l;
+	li->role = role;
 	li->own_session = own_session;
 	r = bound_socket_listen(at, BOUND_AS_WRITTEN, &l->keep_alive, &fd);
 	if (r < 0)
 		goto fail;
 	r = bound_socket_address(fd, &li->at);
 	if (r == 0)
-		r = acceptor_add(l->acceptor, fd, COUNTER_connections_control, on_connection, li,
+		r = acceptor_add(l->acceptor, fd, counter_of(role), on_connection, li,
 				 &li->accepting);
 	if (r < 0) {
 		close(fd);
@@ -161,8 +179,7 @@ void listener_free(struct listeners *l)
 	free(l);
 }
 
-int listener_get(const struct listeners *l, size_t i, struct addr *ret_at,
-		 uint32_t *ret_own_session)
+int listener_get(const struct listeners *l, size_t i, struct listener_info *ret)
 {
 	const struct listener *li = l->first;
 
@@ -170,7 +187,19 @@ int listener_get(const struct listeners *l, size_t i, struct addr *ret_at,
 		li = li->next;
 	if (!li)
 		return -ENOENT;
-	*ret_at = li->at;
-	*ret_own_session = li->own_session;
+	*ret = (struct listener_info){
+		.at = li->at, .role = li->role, .own_session = li->own_session};
 	return 0;
+}
+
+const char *listener_role_name(enum conversation_role role)
+{
+	static const char *const names[CONVERSATION_ROLES] = {
+		[CONVERSATION_TRACE_CMD] = "trace-cmd",
+		[CONVERSATION_LTTNG_CONTROL] = "lttng-control",
+		[CONVERSATION_LTTNG_DATA] = "lttng-data",
+		[CONVERSATION_LTTNG_LIVE] = "lttng-live",
+	};
+
+	return names[role];
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener.h - the control ports: trace-cmd.listen and the sessions' own.
+ * listener.h - the ports that conversations come in on: trace-cmd.listen, lttng.control, .data and
+ * .live, and the sessions' own (trace-cmd).
  *
  * What is accepted gets a slot, is kept in the store and passed to relayd; not a byte is read here.
  *
@@ -28,12 +29,13 @@ void listener_free(struct listeners *l); /* NULL is a no-op */
 
 /*
  * Listen on one more address. An IPv6 one takes no IPv4 peers.
+ * @role         what is spoken there
  * @own_session  1 + index of the session that all its clients belong to, or 0
  * @ret_bound    the address as bound, which tells the port where 0 was asked for; may be NULL
  * Return 0; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -EAFNOSUPPORT and the like; -EMFILE; -ENOMEM.
  */
-int listener_add(struct listeners *l, const struct addr *at, uint32_t own_session,
-		 struct addr *ret_bound);
+int listener_add(struct listeners *l, const struct addr *at, enum conversation_role role,
+		 uint32_t own_session, struct addr *ret_bound);
 
 /* Close the ports of a session (destroy-session). What was accepted stays. */
 void listener_remove(struct listeners *l, uint32_t own_session);
@@ -41,8 +43,16 @@ void listener_remove(struct listeners *l, uint32_t own_session);
 /* Close all: the relay is being shut down. */
 void listener_remove_all(struct listeners *l);
 
+struct listener_info {
+	struct addr at;
+	enum conversation_role role;
+	uint32_t own_session;
+};
+
 /* The i-th address listened on, in the order they were added. 0 or -ENOENT. */
-int listener_get(const struct listeners *l, size_t i, struct addr *ret_at,
-		 uint32_t *ret_own_session);
+int listener_get(const struct listeners *l, size_t i, struct listener_info *ret);
+
+/* trace-cmd, lttng-control, lttng-data, lttng-live */
+const char *listener_role_name(enum conversation_role role);
 
 #endif

@@ -18,9 +18,9 @@ static void print_help(void)
 {
 	puts("usage: sessiond-lite [--config FILE] [--set SECTION.KEY=VALUE]... [--daemonize]\n"
 	     "\n"
-	     "The relay for trace-cmd record -N: accepts clients, keeps the sessions, and runs "
-	     "relayd,\n"
-	     "which stores what they send. Prints one line \"ready ...\" when it serves.\n"
+	     "The relay for trace-cmd record -N and LTTng: accepts clients, keeps the sessions, "
+	     "and runs\n"
+	     "relayd, which stores what they send. Prints one line \"ready ...\" when it serves.\n"
 	     "\n"
 	     "  --config FILE            read options from FILE\n"
 	     "  --set SECTION.KEY=VALUE  set one option; stronger than the file\n"

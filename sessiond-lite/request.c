@@ -61,6 +61,18 @@ static void on_udp_socket(struct request_context *c, const struct link_message *
 	sources_udp_socket(c->sources, m);
 }
 
+static void on_ctf_source(struct request_context *c, const struct link_message *m, int *fds)
+{
+	(void)fds;
+	sources_ctf_source(c->sources, m);
+}
+
+static void on_ctf_stream(struct request_context *c, const struct link_message *m, int *fds)
+{
+	(void)fds;
+	sources_ctf_stream(c->sources, m);
+}
+
 static void on_done(struct request_context *c, const struct link_message *m, int *fds)
 {
 	(void)fds;
@@ -99,12 +111,20 @@ static const struct {
 	handler *handle;
 	unsigned fds; /* that must be there */
 } table[] = {
-	[LINK_READY] = {on_ready, 0},         [LINK_RESEND] = {on_resend, 0},
-	[LINK_LEASE] = {on_lease, 0},         [LINK_MATCH] = {on_match, 0},
-	[LINK_DRAIN] = {on_drain, 0},         [LINK_UDP_SOCKET] = {on_udp_socket, 0},
-	[LINK_DONE] = {on_done, 0},           [LINK_CHUNK] = {on_chunk, 0},
-	[LINK_COMPACTED] = {on_compacted, 0}, [LINK_HOLD] = {on_hold, 1},
-	[LINK_RELEASE] = {on_release, 0},     [LINK_STOPPED] = {on_stopped, 0},
+	[LINK_READY] = {on_ready, 0},
+	[LINK_RESEND] = {on_resend, 0},
+	[LINK_LEASE] = {on_lease, 0},
+	[LINK_MATCH] = {on_match, 0},
+	[LINK_DRAIN] = {on_drain, 0},
+	[LINK_UDP_SOCKET] = {on_udp_socket, 0},
+	[LINK_DONE] = {on_done, 0},
+	[LINK_CHUNK] = {on_chunk, 0},
+	[LINK_COMPACTED] = {on_compacted, 0},
+	[LINK_HOLD] = {on_hold, 1},
+	[LINK_RELEASE] = {on_release, 0},
+	[LINK_STOPPED] = {on_stopped, 0},
+	[LINK_CTF_SOURCE] = {on_ctf_source, 0},
+	[LINK_CTF_STREAM] = {on_ctf_stream, 0},
 };
 
 void request_handle(void *context, const struct link_message *m, int *fds, unsigned n_fds)

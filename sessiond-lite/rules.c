@@ -18,7 +18,7 @@ static const struct {
 	{"trace-cmd-v1", BIT(PROTOCOL_TRACE_CMD_V1)},
 	{"trace-cmd-v2", BIT(PROTOCOL_TRACE_CMD_V2_2015) | BIT(PROTOCOL_TRACE_CMD_V2)},
 	{"trace-cmd-v3", BIT(PROTOCOL_TRACE_CMD_V3)},
-	{"lttng", 0}, /* known, so that a rule can be written today; nothing speaks it yet */
+	{"lttng", BIT(PROTOCOL_LTTNG)},
 };
 
 #define PROTOS "trace-cmd, trace-cmd-v1, trace-cmd-v2, trace-cmd-v3, lttng"

@@ -10,8 +10,9 @@
  *	proto trace-cmd (every version), trace-cmd-v1, trace-cmd-v2 (both dialects), trace-cmd-v3,
  *lttng port  the port of ours that the client connected to
  *
- * A rule with host matches only a client whose node name is known, and only V3 tells it (when its
- * metadata is complete). Clients of V1 and V2 never do, so such a rule never claims them.
+ * A rule with host matches only a client whose node name is known: V3 of trace-cmd tells it (when
+ * its metadata is complete), and LTTng from protocol 2.4 on. Others never do, so such a rule never
+ * claims them.
  *
  * Pure: no I/O but for the interface of a link-local address, looked up when a rule is read.
  * Thread: any. Errors: negative errno; outputs only on success.

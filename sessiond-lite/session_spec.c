@@ -14,6 +14,13 @@ int session_listener_parse(const char *text, struct addr *ret, struct refusal *w
 	const char *rest = text + strlen(prefix);
 	struct addr at;
 
+	if (strncmp(text, "lttng:", strlen("lttng:")) == 0)
+		return refusal_set(
+			why, -EINVAL, "bad-listen",
+			"listen: \"%.80s\": a port of its own is for trace-cmd only; LTTng "
+			"comes to lttng.control and lttng.data, and a rule such as "
+			"--match proto=lttng,host=web-* gives its clients to a session",
+			text);
 	/* A port is needed, even 0 (any), so that a forgotten one is no surprise. */
 	if (strncmp(text, prefix, strlen(prefix)) != 0 || addr_parse(rest, &at) < 0 ||
 	    !strchr(rest, ':') ||

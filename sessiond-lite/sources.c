@@ -10,16 +10,20 @@
 
 #include "common/log.h"
 #include "sessiond-lite/clock.h"
+#include "sessiond-lite/ctf_sources.h"
 #include "sessiond-lite/lease.h"
 
 /* A port that was leased rests so long. */
 #define REST_MS 60000
 
-/* A lease request that waits for a number. */
+/* A lease request, or one for a client session's source, that waits for a number. */
 struct waiting_lease {
 	struct waiting_lease *next;
+	uint32_t type; /* LINK_LEASE or LINK_CTF_SOURCE */
 	struct state_ref conversation;
 	struct link_lease lease;
+	struct ctf_key key;
+	char text[sizeof(((struct link_message *)0)->text)];
 };
 
 struct sources {
@@ -30,6 +34,7 @@ struct sources {
 	struct registry *registry;
 	struct lease_table *leases;
 	struct shared_ports *ports;
+	struct ctf_sources *ctf;
 	struct waiting_lease *first_waiting, **last_waiting;
 	uint32_t n_waiting;
 };
@@ -55,7 +60,8 @@ int sources_create(const struct sources_config *config, struct acceptor *accepto
 	s->link = link;
 	s->registry = registry;
 	s->last_waiting = &s->first_waiting;
-	if ((r = lease_table_create(&lease, &s->leases)) < 0 ||
+	if ((r = ctf_sources_create(store, registry, &s->ctf)) < 0 ||
+	    (r = lease_table_create(&lease, &s->leases)) < 0 ||
 	    (r = shared_ports_create(&config->ports, acceptor, store, link, on_data_connection, s,
 				     &s->ports)) < 0) {
 		sources_free(s);
@@ -84,6 +90,7 @@ void sources_free(struct sources *s)
 	forget_waiting(s);
 	shared_ports_free(s->ports);
 	lease_table_free(s->leases);
+	ctf_sources_free(s->ctf);
 	free(s);
 }
 
@@ -184,9 +191,10 @@ static int lease(struct sources *s, struct state_ref ref, struct conversation_sl
 				       atomic_load(&s->st->source[has - 1].id)
 			       ? 0
 			       : -ESTALE;
-	if (!what->cpus || what->transport > TRANSPORT_UDP || what->protocol >= PROTOCOL_COUNT)
+	if (!what->cpus || what->transport > TRANSPORT_UDP || what->protocol >= PROTOCOL_LTTNG)
 		return -EINVAL;
-	if (what->cpus > s->config.streams_per_peer)
+	if (what->cpus > s->config.streams_per_peer ||
+	    ctf_sources_streams_of(s->ctf, &c->peer) > s->config.streams_per_peer - what->cpus)
 		return -EDQUOT;
 	r = registry_next_source_number(s->registry, &number);
 	return r < 0 ? r : begin(s, ref, c, what, number);
@@ -202,8 +210,11 @@ static int wait_for_number(struct sources *s, const struct link_message *m)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
+	w->type = m->type;
 	w->conversation = m->ref;
 	w->lease = m->lease;
+	w->key = m->ctf.key;
+	memcpy(w->text, m->text, sizeof(w->text));
 	*s->last_waiting = w;
 	s->last_waiting = &w->next;
 	s->n_waiting++;
@@ -223,6 +234,33 @@ void sources_lease(struct sources *s, const struct link_message *m)
 	answer(s, LINK_LEASED, m->ref, r);
 }
 
+void sources_ctf_source(struct sources *s, const struct link_message *m)
+{
+	struct link_message leased = {.type = LINK_LEASED, .ref = m->ref};
+	int r = ctf_sources_take(s->ctf, m->ref, &m->ctf.key, m->text, &leased.ctf.source);
+
+	if (r == -EAGAIN) {
+		r = wait_for_number(s, m);
+		if (r == 0)
+			return;
+	}
+	leased.error = r;
+	relayd_link_send(s->link, &leased);
+}
+
+void sources_ctf_stream(struct sources *s, const struct link_message *m)
+{
+	struct link_message made = {.type = LINK_CTF_STREAM_MADE, .ref = m->ref};
+	struct conversation_slot *c = state_conversation(s->st, m->ref);
+	uint32_t leases = c ? lease_held(s->leases, &c->peer) : 0;
+	uint32_t most = s->config.streams_per_peer;
+
+	made.ctf.position = m->ctf.position;
+	made.error = ctf_sources_stream(s->ctf, m->ref, m->ctf.position,
+					leases < most ? most - leases : 0, &made.ctf.stream);
+	relayd_link_send(s->link, &made);
+}
+
 void sources_numbers_ready(struct sources *s)
 {
 	struct waiting_lease *w = s->first_waiting;
@@ -232,10 +270,14 @@ void sources_numbers_ready(struct sources *s)
 	s->n_waiting = 0;
 	while (w) {
 		struct waiting_lease *next = w->next;
-		struct link_message m = {.ref = w->conversation, .lease = w->lease};
+		struct link_message m = {.type = w->type,
+					 .ref = w->conversation,
+					 .lease = w->lease,
+					 .ctf.key = w->key};
 
+		memcpy(m.text, w->text, sizeof(m.text));
 		free(w);
-		sources_lease(s, &m);
+		(m.type == LINK_CTF_SOURCE ? sources_ctf_source : sources_lease)(s, &m);
 		w = next;
 	}
 }
@@ -308,7 +350,7 @@ void sources_drain(struct sources *s, const struct link_message *m)
 	struct source_slot *slot = state_source(s->st, m->ref);
 	struct stream_slot *stream;
 
-	if (slot && slot->transport == TRANSPORT_TCP)
+	if (slot && slot->transport == TRANSPORT_TCP && slot->protocol != PROTOCOL_LTTNG)
 		for (uint32_t next = slot->first_stream; next; next = stream->next) {
 			stream = &s->st->stream[next - 1];
 			if (!atomic_load(&stream->connected))
@@ -356,10 +398,12 @@ static void source_end(struct sources *s, struct state_ref ref)
 	uint32_t session = atomic_load(&slot->session);
 	int64_t now = clock_monotonic_ms();
 
-	for (uint32_t next = slot->first_stream; next; next = stream->next) {
+	for (uint32_t next = slot->first_stream; next && slot->protocol != PROTOCOL_LTTNG;
+	     next = stream->next) {
 		stream = &s->st->stream[next - 1];
 		lease_end(s->leases, &slot->peer, stream->port, now);
 	}
+	ctf_sources_ended(s->ctf, ref);
 	store_source_drop(s->store, ref);
 	if (session)
 		registry_source_ended(s->registry, session - 1);
@@ -369,8 +413,10 @@ static void conversation_done(struct sources *s, struct state_ref ref)
 {
 	struct conversation_slot *c = state_conversation(s->st, ref);
 
-	if (c && atomic_load(&c->done))
-		store_conversation_drop(s->store, ref);
+	if (!c || !atomic_load(&c->done))
+		return;
+	ctf_sources_left(s->ctf, ref);
+	store_conversation_drop(s->store, ref);
 }
 
 static void stream_done(struct sources *s, struct state_ref ref)

@@ -10,7 +10,8 @@
  * Errors of LEASED: -EUSERS limits.sources; -EDQUOT limits.streams-per-peer; -EADDRNOTAVAIL no port
  *         left for this peer; -ENOSPC no slot; -EMFILE no descriptors; -ENOMEM; -ECANCELED the
  *         session that owns the listening port is gone; -ESTALE the source has ended; -EINVAL;
- *         -EIO: the database fails, so there is no number for the source.
+ *         -EIO: the database fails, so there is no number for the source. Of LTTng: see
+ *         ctf_sources.h.
  * Source: design.md section 4, common/link.h. Test: tests/unit/sources.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_SOURCES_H
@@ -40,6 +41,8 @@ void sources_lease(struct sources *s, const struct link_message *m);
 void sources_match(struct sources *s, const struct link_message *m);
 void sources_drain(struct sources *s, const struct link_message *m);
 void sources_udp_socket(struct sources *s, const struct link_message *m);
+void sources_ctf_source(struct sources *s, const struct link_message *m);
+void sources_ctf_stream(struct sources *s, const struct link_message *m);
 
 /* Slots that relayd has marked done are given back: those a message names ... */
 void sources_done(struct sources *s, const struct link_message *m);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sessiond-lite/peer_tally.h"
+#include "sessiond-lite/store_internal.h"
 
 /* Free slots that keep their pages: so many, and only among the first slots. */
 #define WARM_CONVERSATIONS 256u
@@ -29,27 +29,6 @@
 
 /* What relayd opens for a source: the file it fills and the one it is just finishing. */
 #define DESCRIPTORS_A_SOURCE 2u
-
-/* No descriptor yet, but it is counted: a stream whose port a client was told. */
-#define PROMISED (-1)
-
-struct table {
-	uint32_t capacity;
-	uint32_t high;  /* slots from here on were never used */
-	uint32_t *free; /* [capacity], a stack */
-	uint32_t n_free;
-	int *fd; /* [capacity]: 1 + descriptor; 0: none; PROMISED */
-	uint32_t used;
-};
-
-struct store {
-	struct store_config config;
-	struct state st;
-	struct table conversations, sources, streams;
-	struct peer_tally *tally; /* conversations */
-	uint32_t touched;         /* stream slots */
-	uint32_t descriptors;     /* open or promised */
-};
 
 static int table_create(struct table *t, uint32_t capacity)
 {
@@ -105,7 +84,8 @@ int store_create(const struct store_config *config, struct store **ret)
 	    (r = table_create(&s->sources, config->capacity.sources)) < 0 ||
 	    (r = table_create(&s->streams, config->capacity.streams)) < 0 ||
 	    (r = peer_tally_create(&s->tally)) < 0 ||
-	    (r = state_create(&config->capacity, &s->st)) < 0) {
+	    (r = state_create(&config->capacity, &s->st)) < 0 ||
+	    (r = anonymous_create(&s->st, &s->anonymous)) < 0) {
 		store_free(s);
 		return r;
 	}
@@ -121,6 +101,7 @@ void store_free(struct store *s)
 	table_free(&s->sources);
 	table_free(&s->streams);
 	peer_tally_free(s->tally);
+	anonymous_free(s->anonymous);
 	state_detach(&s->st);
 	free(s);
 }
@@ -154,11 +135,7 @@ void store_descriptors_give(struct store *s, uint32_t n)
 	s->descriptors -= n;
 }
 
-/*
- * A free slot, before it is another's. Threads of relayd may be looking at it: each word is one
- * write, and whoever sees one of them sees that the old id is gone.
- */
-static void clear(void *slot, size_t size)
+void store_clear(void *slot, size_t size)
 {
 	typedef uint64_t __attribute__((may_alias)) any_word;
 	any_word *word = slot;
@@ -178,11 +155,39 @@ uint64_t store_new_id(struct store *s)
 	return atomic_fetch_add(&s->st.header->next_id, 1);
 }
 
-/* Scans stop at the marks: raise them before a slot can be seen. */
-static void raise_mark(_Atomic uint32_t *mark, uint32_t index)
+void store_raise_mark(_Atomic uint32_t *mark, uint32_t index)
 {
 	if (atomic_load(mark) <= index)
 		atomic_store(mark, index + 1);
+}
+
+static int check_limits(struct store *s, const struct store_conversation *what)
+{
+	uint32_t most = s->config.conversations[what->role];
+	bool begins_source =
+		what->role == CONVERSATION_TRACE_CMD || what->role == CONVERSATION_LTTNG_CONTROL;
+
+	if (peer_tally_get(s->tally, &what->peer) >= s->config.conversations_per_peer)
+		return -EDQUOT;
+	if (s->conversations.used == s->conversations.capacity ||
+	    (most && s->of_role[what->role] >= most))
+		return begins_source ? -EUSERS : -ENOSPC;
+	if (what->role == CONVERSATION_LTTNG_DATA && s->config.anonymous_per_peer &&
+	    anonymous_reached(s->anonymous, &what->peer, s->config.anonymous_per_peer))
+		return -EBUSY;
+	return 0;
+}
+
+/* A data connection says nothing that would be kept in reply or ring, but for its header. */
+static int touch_conversation(struct store *s, struct conversation_slot *slot,
+			      enum conversation_role role)
+{
+	int r;
+
+	if (role != CONVERSATION_LTTNG_DATA)
+		return state_touch(&s->st, slot, sizeof(*slot));
+	r = state_touch(&s->st, slot, offsetof(struct conversation_slot, reply));
+	return r < 0 ? r : state_touch(&s->st, slot->ring, STATE_PAGE);
 }
 
 int store_conversation_add(struct store *s, int fd, const struct store_conversation *what,
@@ -193,10 +198,9 @@ int store_conversation_add(struct store *s, int fd, const struct store_conversat
 	uint64_t id;
 	int r;
 
-	if (peer_tally_get(s->tally, &what->peer) >= s->config.conversations_per_peer)
-		return -EDQUOT;
-	if (s->conversations.used == s->conversations.capacity)
-		return -EUSERS;
+	r = check_limits(s, what);
+	if (r < 0)
+		return r;
 	r = store_descriptors_take(s, 1);
 	if (r < 0)
 		return r;
@@ -204,22 +208,27 @@ int store_conversation_add(struct store *s, int fd, const struct store_conversat
 	if (r < 0)
 		goto fail;
 	slot = &s->st.conversation[index];
-	r = state_touch(&s->st, slot, sizeof(*slot));
+	r = touch_conversation(s, slot, what->role);
+	if (r == 0 && what->role == CONVERSATION_LTTNG_DATA)
+		r = anonymous_add(s->anonymous, index, &what->peer);
 	if (r == 0)
 		r = peer_tally_add(s->tally, &what->peer);
 	if (r < 0) {
+		anonymous_remove(s->anonymous, index);
 		table_give(&s->conversations, index, &s->st.header->high_conversation);
 		r = -ENOMEM;
 		goto fail;
 	}
 	/* The id is 0 until the end; the ring and the reply mean nothing without the halves. */
-	clear(slot, offsetof(struct conversation_slot, reply));
+	store_clear(slot, offsetof(struct conversation_slot, reply));
 	slot->own_session = what->own_session;
+	slot->role = what->role;
 	slot->peer = what->peer;
 	slot->local = what->local;
 	slot->accepted_ms = what->now_ms;
 	s->conversations.fd[index] = fd + 1;
-	raise_mark(&s->st.header->high_conversation, index);
+	s->of_role[what->role]++;
+	store_raise_mark(&s->st.header->high_conversation, index);
 	id = store_new_id(s);
 	atomic_store_explicit(&slot->id, id, memory_order_release);
 	*ret = (struct state_ref){.index = index, .id = id};
@@ -242,6 +251,8 @@ void store_conversation_drop(struct store *s, struct state_ref ref)
 		return;
 	atomic_store(&slot->id, 0);
 	peer_tally_remove(s->tally, &slot->peer);
+	anonymous_remove(s->anonymous, ref.index);
+	s->of_role[slot->role]--;
 	close(s->conversations.fd[ref.index] - 1);
 	s->conversations.fd[ref.index] = 0;
 	store_descriptors_give(s, 1);
@@ -263,7 +274,7 @@ static void stream_close(struct store *s, uint32_t index)
 	store_descriptors_give(s, 1);
 }
 
-static int stream_take(struct store *s, struct state_ref *ret)
+int store_stream_take(struct store *s, bool promise, struct state_ref *ret)
 {
 	struct stream_slot *slot;
 	uint32_t index, n;
@@ -283,14 +294,16 @@ static int stream_take(struct store *s, struct state_ref *ret)
 		}
 		s->touched += n;
 	}
-	clear(slot, sizeof(*slot));
-	s->streams.fd[index] = PROMISED;
-	s->descriptors++; /* the caller saw that there is room */
+	store_clear(slot, sizeof(*slot));
+	if (promise) {
+		s->streams.fd[index] = PROMISED;
+		s->descriptors++;
+	}
 	*ret = (struct state_ref){.index = index, .id = store_new_id(s)};
 	return 0;
 }
 
-static void stream_give(struct store *s, uint32_t index)
+void store_stream_give(struct store *s, uint32_t index)
 {
 	stream_close(s, index);
 	table_give(&s->streams, index, &s->st.header->high_stream);
@@ -304,6 +317,13 @@ static void source_give(struct store *s, uint32_t index)
 	store_descriptors_give(s, DESCRIPTORS_A_SOURCE);
 	if (s->sources.n_free > WARM_SOURCES || index >= 2 * WARM_SOURCES)
 		state_release(&s->st, slot, sizeof(*slot));
+}
+
+/* Of other protocols these pages were never made. */
+static void release_ctf(struct store *s, uint32_t index)
+{
+	if (s->st.source[index].protocol == PROTOCOL_LTTNG)
+		state_release(&s->st, &s->st.ctf_source[index], sizeof(s->st.ctf_source[index]));
 }
 
 int store_source_reserve(struct store *s, uint32_t cpus, struct state_ref *ret_source,
@@ -328,15 +348,15 @@ int store_source_reserve(struct store *s, uint32_t cpus, struct state_ref *ret_s
 		return -ENOMEM;
 	}
 	for (done = 0; done < cpus; done++) {
-		r = stream_take(s, &ret_streams[done]);
+		r = store_stream_take(s, true, &ret_streams[done]);
 		if (r < 0) {
 			while (done--)
-				stream_give(s, ret_streams[done].index);
+				store_stream_give(s, ret_streams[done].index);
 			source_give(s, index);
 			return r;
 		}
 	}
-	clear(slot, offsetof(struct source_slot, metadata));
+	store_clear(slot, offsetof(struct source_slot, metadata));
 	*ret_source = (struct state_ref){.index = index, .id = store_new_id(s)};
 	return 0;
 }
@@ -345,7 +365,8 @@ void store_source_return(struct store *s, struct state_ref source, uint32_t cpus
 			 const struct state_ref *streams)
 {
 	for (uint32_t i = 0; i < cpus; i++)
-		stream_give(s, streams[i].index);
+		store_stream_give(s, streams[i].index);
+	release_ctf(s, source.index);
 	source_give(s, source.index);
 }
 
@@ -353,11 +374,11 @@ void store_source_publish(struct store *s, struct state_ref source, uint32_t cpu
 			  const struct state_ref *streams)
 {
 	for (uint32_t i = 0; i < cpus; i++) {
-		raise_mark(&s->st.header->high_stream, streams[i].index);
+		store_raise_mark(&s->st.header->high_stream, streams[i].index);
 		atomic_store_explicit(&s->st.stream[streams[i].index].id, streams[i].id,
 				      memory_order_release);
 	}
-	raise_mark(&s->st.header->high_source, source.index);
+	store_raise_mark(&s->st.header->high_source, source.index);
 	atomic_store_explicit(&s->st.source[source.index].id, source.id, memory_order_release);
 }
 
@@ -374,8 +395,9 @@ void store_source_drop(struct store *s, struct state_ref ref)
 
 		stream = &s->st.stream[index];
 		atomic_store(&stream->id, 0);
-		stream_give(s, index);
+		store_stream_give(s, index);
 	}
+	release_ctf(s, ref.index);
 	source_give(s, ref.index);
 }
 

@@ -9,9 +9,9 @@
  * Life:   store_create() to store_free(), which closes everything.
  * Owner:  descriptors given to _add() and _connected() belong to the store, which closes them.
  * Thread: sessiond-lite's loop.
- * Errors: -EUSERS: the limit over all peers; -EDQUOT: the limit of this peer; -ENOSPC: no slot;
- *         -EMFILE: no descriptors would be left; -ENOMEM.
- * Source: design.md sections 1 and 6, common/state.h. Test: tests/unit/store.c.
+ * Errors: -EUSERS: the limit over all peers; -EDQUOT: the limit of this peer; -EBUSY: its limit of
+ *         silent data connections; -ENOSPC: no slot; -EMFILE: no descriptors would be left;
+ * -ENOMEM. Source: design.md sections 1 and 6, common/state.h. Test: tests/unit/store.c.
  */
 #ifndef TRACERELAY_SESSIOND_LITE_STORE_H
 #define TRACERELAY_SESSIOND_LITE_STORE_H
@@ -28,7 +28,9 @@ struct store;
 struct store_config {
 	struct state_capacity capacity;
 	uint32_t conversations_per_peer;
-	uint32_t descriptors; /* how many may be open, here as in relayd: RLIMIT_NOFILE */
+	uint32_t conversations[CONVERSATION_ROLES]; /* of a role at a time; 0: capacity alone */
+	uint32_t anonymous_per_peer; /* data connections that named no stream yet; 0: no limit */
+	uint32_t descriptors;        /* how many may be open, here as in relayd: RLIMIT_NOFILE */
 };
 
 int store_create(const struct store_config *config, struct store **ret);
@@ -50,6 +52,7 @@ uint64_t store_new_id(struct store *s);
 
 struct store_conversation {
 	struct addr peer, local;
+	enum conversation_role role;
 	uint32_t own_session; /* 1 + index, or 0 */
 	int64_t now_ms;       /* CLOCK_MONOTONIC */
 };
@@ -71,6 +74,22 @@ void store_source_return(struct store *s, struct state_ref source, uint32_t cpus
 			 const struct state_ref *streams);
 void store_source_publish(struct store *s, struct state_ref source, uint32_t cpus,
 			  const struct state_ref *streams);
+
+/*
+ * A client session of LTTng: a source without streams, and its ctf_source_slot, all zero but for
+ * the ring, whose pages are made by who writes there. It is published or returned, and dropped, as
+ * every source.
+ */
+int store_ctf_source_reserve(struct store *s, struct state_ref *ret);
+void store_ctf_source_return(struct store *s, struct state_ref source);
+
+/*
+ * One more stream at the end of its list, visible at once. No descriptor is promised for it.
+ * @last             index of the stream that is the last now, if there is one (source.cpus)
+ * @by_conversation  and @by_position: struct ctf_stream_slot
+ */
+int store_ctf_stream_add(struct store *s, struct state_ref source, uint32_t last,
+			 uint64_t by_conversation, uint64_t by_position, struct state_ref *ret);
 
 /* The source's slot and those of its streams are free again, what was held is closed. */
 void store_source_drop(struct store *s, struct state_ref ref);

@@ -65,6 +65,9 @@ class Relay:
             "output.dir": self.output,
             "trace-cmd.listen": f"127.0.0.1:{self.port}",
             "trace-cmd.stream-ports": f"{low}-{low + 4095}",
+            "lttng.control": "",
+            "lttng.data": "",
+            "lttng.live": "",
         }
         words = [os.path.join(folder, "sessiond-lite")]
         for key, value in settings.items():

@@ -323,7 +323,8 @@ need_relay() {
 start_relay() {
 	need_relay
 	launch_relay sessiond-lite --set "run.dir=$run_dir" --set "output.dir=$out_dir" --set run.user=root \
-		--set "trace-cmd.listen=127.0.0.1:$port,[::1]:$port" --set trace-cmd.stream-ports=30000-30255 "$@"
+		--set "trace-cmd.listen=127.0.0.1:$port,[::1]:$port" --set trace-cmd.stream-ports=30000-30255 \
+		--set lttng.control= --set lttng.data= --set lttng.live= "$@"
 }
 
 # launch_relay PROGRAM ARGS...: start it, wait for its line `ready`.

@@ -69,8 +69,14 @@ static void start(struct daemon *d, const char *name, ...)
 				"--set",
 				out,
 				"--set",
-				"trace-cmd.stream-ports=29000-29063"};
-	size_t n = 7;
+				"trace-cmd.stream-ports=29000-29063",
+				"--set",
+				"lttng.control=",
+				"--set",
+				"lttng.data=",
+				"--set",
+				"lttng.live="};
+	size_t n = 13;
 	va_list ap;
 	int pipe_fds[2];
 

@@ -28,11 +28,11 @@ Test(listener, slot_tells_peer_port_and_owner)
 	struct link_message m;
 	struct conversation_slot *c;
 	struct addr at = any("127.0.0.3:0"), got;
-	uint32_t owner;
+	struct listener_info info;
 	int fd;
 
 	rig_start(&rig, &(struct rig_config){0});
-	cr_assert_eq(listener_add(rig.listeners, &at, 7, &at), 0);
+	cr_assert_eq(listener_add(rig.listeners, &at, CONVERSATION_TRACE_CMD, 7, &at), 0);
 	cr_assert_neq(at.port, 0);
 	fd = rig_connect("127.0.0.50", "127.0.0.3", at.port);
 	rig_expect(&rig, LINK_CONVERSATIONS, &m);
@@ -42,19 +42,21 @@ Test(listener, slot_tells_peer_port_and_owner)
 	cr_assert(addr_equal(&c->local, &at));
 	got = any("127.0.0.50");
 	cr_assert(addr_same_host(&c->peer, &got));
-	cr_assert_eq(listener_get(rig.listeners, 0, &got, &owner), 0);
-	cr_assert_eq(owner, 0);
-	cr_assert_eq(listener_get(rig.listeners, 1, &got, &owner), 0);
-	cr_assert_eq(owner, 7);
-	cr_assert(addr_equal(&got, &at));
-	cr_assert_eq(listener_get(rig.listeners, 2, &got, &owner), -ENOENT);
+	cr_assert_eq(listener_get(rig.listeners, 0, &info), 0);
+	cr_assert_eq(info.own_session, 0);
+	cr_assert_eq(listener_get(rig.listeners, 1, &info), 0);
+	cr_assert_eq(info.own_session, 7);
+	cr_assert(addr_equal(&info.at, &at));
+	cr_assert_eq(info.role, CONVERSATION_TRACE_CMD);
+	cr_assert_eq(listener_get(rig.listeners, 2, &info), -ENOENT);
 	cr_assert_eq(counters_sum(store_counters(rig.store), 1, COUNTER_connections_control), 0,
 		     "relayd counts those it gets");
 
 	/* its port ends, its conversation does not */
 	listener_remove(rig.listeners, 7);
-	cr_assert_eq(listener_get(rig.listeners, 1, &got, &owner), -ENOENT);
-	cr_assert_eq(listener_add(rig.listeners, &at, 8, NULL), 0, "the port is free again");
+	cr_assert_eq(listener_get(rig.listeners, 1, &info), -ENOENT);
+	cr_assert_eq(listener_add(rig.listeners, &at, CONVERSATION_TRACE_CMD, 8, NULL), 0,
+		     "the port is free again");
 	rig_expect_silence(&rig);
 	close(fd);
 	rig_stop(&rig);
@@ -67,7 +69,8 @@ Test(listener, port_in_use)
 
 	rig_start(&rig, &(struct rig_config){0});
 	store_counts(rig.store, &before);
-	cr_assert_eq(listener_add(rig.listeners, &rig.control, 0, NULL), -EADDRINUSE);
+	cr_assert_eq(listener_add(rig.listeners, &rig.control, CONVERSATION_TRACE_CMD, 0, NULL),
+		     -EADDRINUSE);
 	store_counts(rig.store, &after);
 	cr_assert_eq(before.descriptors, after.descriptors);
 	rig_stop(&rig);

@@ -335,9 +335,9 @@ Test(methods, status)
 	struct addr at;
 
 	cr_assert_eq(addr_parse("127.0.0.1:0", &at), 0);
-	cr_assert_eq(listener_add(subjects.listeners, &at, 0, NULL), 0);
+	cr_assert_eq(listener_add(subjects.listeners, &at, CONVERSATION_TRACE_CMD, 0, NULL), 0);
 	result("session.create", "{'name':'web'}");
-	cr_assert_eq(listener_add(subjects.listeners, &at, 2, NULL), 0);
+	cr_assert_eq(listener_add(subjects.listeners, &at, CONVERSATION_TRACE_CMD, 2, NULL), 0);
 	r = result("daemon.status", "{}");
 	cr_assert_str_eq(text(r, "version"), PACKAGE_VERSION);
 	cr_assert_eq(number(r, "pid"), getpid());

@@ -53,7 +53,7 @@ Test(options_json, what_is_in_it)
 		"\"served\": true, \"source\": \"file\", \"text\": \"127.0.0.1:1, [::1]:0\", "
 		"\"unit\": \"\", \"value\": [\"127.0.0.1:1\", \"[::1]:0\"]}");
 	assert_row(json, "lttng.allow-clear",
-		   "{\"default\": \"yes\", \"line\": 5, \"reloadable\": true, \"served\": false, "
+		   "{\"default\": \"yes\", \"line\": 5, \"reloadable\": true, \"served\": true, "
 		   "\"source\": \"file\", \"text\": \"off\", \"unit\": \"\", \"value\": false}");
 	assert_row(json, "limits.metadata",
 		   "{\"default\": \"64M\", \"reloadable\": true, \"served\": true, \"source\": "

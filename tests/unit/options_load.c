@@ -257,12 +257,22 @@ Test(options_load, sockets_that_cannot_be_together)
 			   "trace-cmd.listen");
 }
 
-/* What is not served opens no socket, and so is in nobody's way. */
-Test(options_load, addresses_that_are_not_used_do_not_matter)
+/* Ports of LTTng too; what is off is in nobody's way. */
+Test(options_load, sockets_of_lttng)
 {
 	struct option_env env = rig_root();
 
-	options_free(rig_load(&env, NULL, "trace-cmd.listen=0.0.0.0:5342"));
+	rig_assert_refused(
+		NULL, "trace-cmd.listen=0.0.0.0:5342",
+		"default: lttng.control: 0.0.0.0:5342 cannot be used beside 0.0.0.0:5342 "
+		"of trace-cmd.listen");
+	rig_assert_refused(NULL, "lttng.live=[::]:5343",
+			   "--set: lttng.live: [::]:5343 cannot be used beside [::]:5343 of "
+			   "lttng.data");
+	rig_assert_refused("[lttng]\ndata = 127.0.0.1:30001\n", NULL,
+			   "FILE:2: lttng.data: the port of 127.0.0.1:30001 is one of "
+			   "trace-cmd.stream-ports 30000-34095");
+	options_free(rig_load(&env, "[lttng]\ncontrol =\n", "trace-cmd.listen=0.0.0.0:5342"));
 }
 
 Test(options_load, run_user)

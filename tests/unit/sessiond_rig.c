@@ -75,6 +75,12 @@ static void on_message(void *context, const struct link_message *m, int *fds, un
 	case LINK_UDP_SOCKET:
 		sources_udp_socket(rig->sources, m);
 		break;
+	case LINK_CTF_SOURCE:
+		sources_ctf_source(rig->sources, m);
+		break;
+	case LINK_CTF_STREAM:
+		sources_ctf_stream(rig->sources, m);
+		break;
 	case LINK_DONE:
 		sources_done(rig->sources, m);
 		break;
@@ -141,10 +147,12 @@ void rig_start(struct rig *rig, const struct rig_config *config)
 						  .streams = c.streams ? c.streams : 256,
 						  .workers = 1},
 				     .conversations_per_peer = 32,
+				     .anonymous_per_peer = c.anonymous,
 				     .descriptors = c.descriptors ? c.descriptors : 4096},
 			     &rig->store),
 		     0);
 	rig->st = store_state(rig->store);
+	atomic_store(&rig->st->session[0].id, store_new_id(rig->store));
 	cr_assert_eq(relayd_link_create(&rig->loop, rig->store,
 					&(struct relayd_link_handlers){on_message, on_gone, rig},
 					&rig->link),
@@ -164,7 +172,8 @@ void rig_start(struct rig *rig, const struct rig_config *config)
 			rig->acceptor, rig->store, rig->link, NULL, &rig->sources),
 		0);
 	cr_assert_eq(addr_parse("127.0.0.1:0", &any), 0);
-	cr_assert_eq(listener_add(rig->listeners, &any, 0, &rig->control), 0);
+	cr_assert_eq(listener_add(rig->listeners, &any, CONVERSATION_TRACE_CMD, 0, &rig->control),
+		     0);
 	rig_start_relayd(rig);
 }
 
@@ -277,11 +286,26 @@ bool rig_is_closed(struct rig *rig, int fd)
 	return false;
 }
 
+uint16_t rig_listen(struct rig *rig, enum conversation_role role)
+{
+	struct addr at;
+
+	cr_assert_eq(addr_parse("127.0.0.1:0", &at), 0);
+	cr_assert_eq(listener_add(rig->listeners, &at, role, 0, &at), 0);
+	return at.port;
+}
+
 struct state_ref rig_conversation(struct rig *rig, const char *from, int *ret_peer)
+{
+	return rig_conversation_at(rig, from, rig->control.port, ret_peer);
+}
+
+struct state_ref rig_conversation_at(struct rig *rig, const char *from, uint16_t port,
+				     int *ret_peer)
 {
 	struct link_message m;
 
-	*ret_peer = rig_connect(from, "127.0.0.1", rig->control.port);
+	*ret_peer = rig_connect(from, "127.0.0.1", port);
 	rig_expect(rig, LINK_CONVERSATIONS, &m);
 	cr_assert_eq(m.items, 1);
 	return (struct state_ref){.index = m.item[0].index, .id = m.item[0].id};

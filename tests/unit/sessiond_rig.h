@@ -40,7 +40,7 @@ struct rig {
 
 struct rig_config {
 	uint16_t first_port, last_port;
-	uint32_t streams_per_peer, sources, streams, descriptors;
+	uint32_t streams_per_peer, sources, streams, descriptors, anonymous;
 	bool families_apart;
 };
 
@@ -70,6 +70,10 @@ bool rig_is_closed(struct rig *rig, int fd);
 
 /* A control connection from a host, as relayd is told of it. */
 struct state_ref rig_conversation(struct rig *rig, const char *from, int *ret_peer);
+/* The same at another port than that of trace-cmd, which rig_listen() opens. */
+uint16_t rig_listen(struct rig *rig, enum conversation_role role);
+struct state_ref rig_conversation_at(struct rig *rig, const char *from, uint16_t port,
+				     int *ret_peer);
 /* And a source with so many CPUs. */
 struct state_ref rig_source(struct rig *rig, struct state_ref conversation, uint32_t cpus,
 			    enum transport transport);

@@ -448,7 +448,7 @@ static void udp_life(const char *to, bool families_apart, int shared_expected)
 
 	rig_start(&rig, &(struct rig_config){.families_apart = families_apart});
 	cr_assert_eq(addr_parse(to, &at), 0);
-	cr_assert_eq(listener_add(rig.listeners, &at, 0, &at), 0);
+	cr_assert_eq(listener_add(rig.listeners, &at, CONVERSATION_TRACE_CMD, 0, &at), 0);
 	control = rig_connect("127.0.0.5", to, at.port);
 	rig_expect(&rig, LINK_CONVERSATIONS, &m);
 	conversation = (struct state_ref){.index = m.item[0].index, .id = m.item[0].id};

@@ -31,9 +31,6 @@ def some_pages(kernel, pages=2):
     return kernel
 
 
-ORPHANED = ("link-lost",)  # relayd says so when sessiond-lite dies
-
-
 class Killer:
     """Kills relayd at random moments within the block: at once when there is a new one, or up to `pause` s later."""
 
@@ -312,7 +309,7 @@ def recording(relay, dialect, kernel, **more):
 @case
 def both_killed():
     """Finished chunks are as they were; the open ones are repaired at the next start, readable, marked incomplete."""
-    with Relay(errors=ORPHANED) as relay:
+    with Relay() as relay:
         last = 0
         for n, dialect in enumerate(DIALECTS):
             done = some_pages(Kernel())
@@ -338,7 +335,7 @@ def both_killed():
 @case
 def both_killed_of_foreign_kernels():
     """The repair reads byte order, word and sub-buffer size from the file itself."""
-    with Relay(errors=ORPHANED) as relay:
+    with Relay() as relay:
         kernels = [Kernel(big=True), Kernel(big=True, long_size=4), Kernel(page=16384)]
         clients = []
         for n, kernel in enumerate(kernels):
@@ -364,7 +361,7 @@ def both_killed_of_foreign_kernels():
 @case
 def both_killed_inside_metadata():
     """Nothing readable can be made of it, but it is kept, and does not stand in the way."""
-    with Relay(errors=ORPHANED) as relay:
+    with Relay() as relay:
         kernel = some_pages(Kernel())
         client = V3(relay.address())
         client.handshake()
@@ -388,7 +385,7 @@ def both_killed_inside_metadata():
 @case
 def both_killed_while_rotating():
     """Every chunk but the last is complete, the last is repaired; nothing is there twice."""
-    with Relay(errors=ORPHANED) as relay:
+    with Relay() as relay:
         relay.control("create-session", "rotating", "--match", "addr=127.0.0.0/8", "--rotate-size", "64K")
         kernel = Kernel()
         client = V3(relay.address())
@@ -412,12 +409,11 @@ def both_killed_while_rotating():
 @case
 def sessiond_lite_killed():
     """relayd finishes its chunks and ends; the next pair waits for that and takes over."""
-    with Relay(errors=ORPHANED) as relay:
+    with Relay() as relay:
         kernel = some_pages(Kernel(), 50)
         client = recording(relay, V3, kernel)
         relayd = relay.relayd_pid()
-        relay.killed_sessiond = True
-        relay.process.kill()
+        relay.kill_sessiond()
         relay.process.wait()
         relay.process.stdout.close()
         relay.process = None

@@ -257,10 +257,15 @@ class Relay:
         os.kill(old, signal.SIGKILL)
         wait_for("the next relayd", lambda: self.relayd_pid() not in (None, old))
 
+    def kill_sessiond(self):
+        """SIGKILL of sessiond-lite. Its relayd, if it lives long enough, logs an error that is none of ours."""
+        self.killed_sessiond = True
+        self.errors = (*self.errors, "link-lost")
+        self.process.kill()
+
     def kill_both(self):
         relayd = self.relayd_pid()
-        self.killed_sessiond = True
-        self.process.kill()
+        self.kill_sessiond()
         if relayd:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(relayd, signal.SIGKILL)

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctf_connection.c - a data connection and its turn.
+ *
+ *   HEADER ──32 bytes──▶ orders applied, packet begun ──▶ STORE / DISCARD ──whole──▶ HEADER
+ *     └─ the stream's CTF_ORDER_STREAM is not applied yet: unpolled until it is
+ *   any ──end of file, reset, fault, the source's end──▶ closing step, shutdown, close, done
+ *
+ * One packet or one move a turn: level-triggered polling comes back. The header is received by
+ * recvmmsg() into the slot's ring: the kernel itself writes into the half how much came.
+ */
+#include "consumer/ctf_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static uint32_t phase(const struct ctf_connection *c)
+{
+	struct ctf_data d;
+
+	memcpy(&d, conversation_now(c->slot)->dialect, sizeof(d));
+	return d.phase;
+}
+
+static bool payload_left(const struct ctf_connection *c)
+{
+	struct ctf_data d;
+
+	memcpy(&d, conversation_now(c->slot)->dialect, sizeof(d));
+	return d.done < d.size;
+}
+
+/* The descriptor is out of the loop. */
+static void on_closed(uv_handle_t *handle)
+{
+	struct ctf_connection *c = handle->data;
+	struct ctf_source *s = c->source;
+	struct worker *w = s->worker;
+	struct state_ref ref = c->ref;
+	struct ctf_stream *t;
+
+	cds_list_for_each_entry (t, &s->streams, node)
+		if (t->fed_by == ref.id)
+			t->orphan = true;
+	close(c->fd);
+	cds_list_del(&c->node);
+	atomic_fetch_sub(&w->open_streams, 1);
+	atomic_store(&c->slot->done, 1);
+	free(c);
+	w->config.events->connection_closed(w->config.ctx, ref);
+	worker_turn_begin(w);
+	ctf_source_run(s); /* its end waits for this */
+	worker_turn_end(w);
+	if (w->stopping)
+		uv_async_send(&w->wake);
+}
+
+static void note_closing(struct conversation_slot *slot, enum close_reason why)
+{
+	struct conversation_half *h;
+
+	if (conversation_now(slot)->closing)
+		return;
+	h = conversation_begin(slot);
+	h->closing = 1 + why;
+	conversation_commit(slot);
+}
+
+void ctf_connection_end(struct ctf_connection *c, enum close_reason why)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	ctf_packet_cut(c->source, c->slot);
+	if (!conversation_now(c->slot)->closing) {
+		counters_add_close(c->source->worker->counters, why);
+		if (close_reason_is_error(why))
+			log_warning("data-connection", "source %llu: data connection closed: %s",
+				    (unsigned long long)c->source->slot->number,
+				    close_reason_sentence(why));
+	}
+	note_closing(c->slot, why);
+	shutdown(c->fd, SHUT_RDWR); /* sessiond-lite holds a duplicate */
+	uv_poll_stop(&c->poll);
+	uv_close((uv_handle_t *)&c->poll, on_closed);
+}
+
+/* Bytes of the header. 1: it is whole; 0: the connection has ended; -EAGAIN, or another errno. */
+static int receive_header(struct ctf_connection *c)
+{
+	const struct conversation_half *now = conversation_now(c->slot);
+	size_t got = (size_t)conversation_received(now);
+	struct conversation_half *h;
+	int r, one = 1;
+
+	if (got >= CTF_DATA_HEADER_SIZE)
+		return 1;
+	h = conversation_begin(c->slot);
+	h->received_base = got;
+	memset(&h->receive, 0, sizeof(h->receive));
+	h->receive_iov[0] = (struct iovec){.iov_base = c->slot->ring + got,
+					   .iov_len = CTF_DATA_HEADER_SIZE - got};
+	h->receive.msg_hdr.msg_iov = h->receive_iov;
+	h->receive.msg_hdr.msg_iovlen = 1;
+	conversation_commit(c->slot);
+	do
+		r = recvmmsg(c->fd, &h->receive, 1, MSG_DONTWAIT, NULL);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	if (!h->receive.msg_len)
+		return 0;
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+	return conversation_received(h) >= CTF_DATA_HEADER_SIZE ? 1 : -EAGAIN;
+}
+
+static enum close_reason reason_of(ssize_t r)
+{
+	if (r == 0)
+		return CLOSE_eof;
+	return r == -ETIMEDOUT ? CLOSE_keep_alive : CLOSE_reset;
+}
+
+/* False: nothing more to do for this connection in this turn. */
+static bool begin_packet(struct ctf_connection *c)
+{
+	int r = receive_header(c);
+
+	if (r == -EAGAIN)
+		return false;
+	if (r <= 0) {
+		ctf_connection_end(c, reason_of(r));
+		return false;
+	}
+	(void)ctf_order_apply(c->source);
+	r = ctf_packet_begin(c);
+	if (r == -EAGAIN) {
+		c->waiting = true;
+		uv_poll_stop(&c->poll);
+		return false;
+	}
+	if (r > 0) {
+		ctf_connection_end(c, (enum close_reason)(r - 1));
+		return false;
+	}
+	return true;
+}
+
+static void turn(struct ctf_connection *c)
+{
+	ssize_t n;
+
+	if (phase(c) == CTF_DATA_HEADER && !begin_packet(c))
+		return;
+	if (payload_left(c)) {
+		n = ctf_packet_move(c);
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			ctf_connection_end(c, reason_of(n));
+			return;
+		}
+	}
+	if (payload_left(c))
+		return;
+	ctf_packet_finish(c->source, c->slot);
+	(void)ctf_order_apply(c->source);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	struct ctf_connection *c = poll->data;
+	struct ctf_source *s = c->source;
+	struct worker *w = s->worker;
+
+	(void)status;
+	(void)events;
+	if (c->closing || c->waiting)
+		return;
+	worker_turn_begin(w);
+	turn(c);
+	ctf_source_run(s);
+	worker_turn_end(w);
+}
+
+void ctf_connection_resume(struct ctf_source *s)
+{
+	struct ctf_connection *c;
+
+	cds_list_for_each_entry (c, &s->connections, node) {
+		if (!c->waiting || c->closing)
+			continue;
+		c->waiting = false;
+		uv_poll_start(&c->poll, UV_READABLE, on_ready);
+		/* The header is here already; readable or not, it is this connection's turn. */
+		turn(c);
+	}
+}
+
+static void refuse(struct worker *w, struct conversation_slot *slot, struct state_ref ref, int fd,
+		   enum close_reason why)
+{
+	if (!conversation_now(slot)->closing)
+		counters_add_close(w->counters, why);
+	note_closing(slot, why);
+	shutdown(fd, SHUT_RDWR);
+	close(fd);
+	atomic_store(&slot->done, 1);
+	w->config.events->connection_closed(w->config.ctx, ref);
+}
+
+/* A packet under way: its stream takes no other connection's. */
+static void claim_stream(struct ctf_connection *c)
+{
+	struct ctf_stream *t;
+	struct ctf_data d;
+
+	memcpy(&d, conversation_now(c->slot)->dialect, sizeof(d));
+	t = d.phase && d.stream ? ctf_source_stream(c->source, d.stream - 1, d.stream_id) : NULL;
+	if (!t)
+		return;
+	t->connection = c;
+	t->fed_by = c->ref.id;
+	t->orphan = false;
+}
+
+void ctf_connection_attach(struct worker *w, struct state_ref ref, int fd)
+{
+	struct conversation_slot *slot = state_conversation(w->st, ref);
+	struct source_slot *source_slot;
+	struct ctf_source *s = NULL;
+	struct ctf_connection *c;
+	uint32_t source;
+
+	if (!slot || atomic_load(&slot->done)) {
+		close(fd);
+		return;
+	}
+	source = atomic_load(&slot->source);
+	source_slot = source ? &w->st->source[source - 1] : NULL;
+	if (source_slot)
+		s = ctf_source_get(w, state_ref_of_source(w->st, source_slot));
+	if (!s) {
+		refuse(w, slot, ref, fd, CLOSE_unknown_stream);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c || uv_poll_init(&w->loop, &c->poll, fd) < 0) {
+		free(c);
+		refuse(w, slot, ref, fd, CLOSE_no_memory);
+		return;
+	}
+	c->source = s;
+	c->slot = slot;
+	c->ref = ref;
+	c->fd = fd;
+	c->poll.data = c;
+	cds_list_add_tail(&c->node, &s->connections);
+	atomic_fetch_add(&w->open_streams, 1);
+	claim_stream(c);
+	uv_poll_start(&c->poll, UV_READABLE, on_ready);
+	if (conversation_now(slot)->closing) /* a killed relayd had got so far */
+		ctf_connection_end(c, (enum close_reason)(conversation_now(slot)->closing - 1));
+	else
+		turn(c); /* the header may be all that is ever readable */
+	ctf_source_run(s);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctf_file.c - names, directories and descriptors of stream and index files.
+ *
+ * A worker keeps at most lttng_open_files descriptors of them; the one that was used longest ago
+ * is closed for another. No link is followed on the way from the output directory to a file.
+ */
+#include "consumer/ctf_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECTORY_MODE 0750
+#define FILE_MODE      0640
+
+int ctf_dir_open(int output_fd, const char *dir, bool make)
+{
+	int at = openat(output_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[NAME_MAX + 1];
+
+	if (at < 0)
+		return -errno;
+	for (const char *from = dir; *from;) {
+		size_t len = strcspn(from, "/");
+		int next;
+
+		if (!len) {
+			from++;
+			continue;
+		}
+		if (len > NAME_MAX ||
+		    (from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.')))) {
+			close(at);
+			return -EINVAL;
+		}
+		memcpy(name, from, len);
+		name[len] = '\0';
+		from += len;
+		next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0 && errno == ENOENT && make) {
+			if (mkdirat(at, name, DIRECTORY_MODE) < 0 && errno != EEXIST) {
+				next = -errno;
+				close(at);
+				return next;
+			}
+			next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		}
+		if (next < 0) {
+			next = -errno;
+			close(at);
+			return next;
+		}
+		close(at);
+		at = next;
+	}
+	return at;
+}
+
+/* True if `word` is a whole component at this place. */
+static bool component(const char *at, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(at, word, len) == 0 && (at[len] == '/' || at[len] == '\0');
+}
+
+/* Clients of minor 10 and below name everything; the chunk begins at the domain. */
+const char *ctf_stream_path(const struct ctf_stream *t)
+{
+	const char *path = t->ctf->path;
+
+	if (t->source->ctf->minor > 10)
+		return path;
+	for (const char *at = path; *at; at++)
+		if ((at == path || at[-1] == '/') &&
+		    (component(at, "ust") || component(at, "kernel")))
+			return at;
+	return "";
+}
+
+int ctf_stream_dir(const struct ctf_stream *t, uint32_t chunk, bool index, bool make)
+{
+	const struct ctf_source_half *h = ctf_source_now(t->source->ctf);
+	char dir[CTF_DIR + CTF_PATH + 16];
+
+	if (!chunk)
+		return -ENOENT;
+	snprintf(dir, sizeof(dir), "%s/%s%s", h->chunk[chunk - 1].dir, ctf_stream_path(t),
+		 index ? "/index" : "");
+	return ctf_dir_open(t->source->worker->config.output_fd, dir, make);
+}
+
+void ctf_stream_file_name(const struct ctf_stream *t, uint64_t number, bool index, char *name,
+			  size_t cap)
+{
+	const char *suffix = index ? ".idx" : "";
+
+	if (!t->ctf->tracefile_size || t->ctf->metadata) {
+		snprintf(name, cap, "%s%s", t->ctf->name, suffix);
+		return;
+	}
+	if (t->ctf->tracefile_count)
+		number %= t->ctf->tracefile_count;
+	snprintf(name, cap, "%s_%llu%s", t->ctf->name, (unsigned long long)number, suffix);
+}
+
+/* ---- the bound on descriptors ---- */
+
+void ctf_file_forget(struct worker *w, struct ctf_file *f)
+{
+	if (f->fd < 0)
+		return;
+	close(f->fd);
+	f->fd = -1;
+	cds_list_del(&f->node);
+	w->ctf_open--;
+}
+
+static int keep(struct worker *w, struct ctf_file *f, int fd, uint64_t serial, uint64_t number)
+{
+	unsigned limit = w->config.lttng_open_files ? w->config.lttng_open_files : CTF_OPEN_FILES;
+
+	while (w->ctf_open >= limit && !cds_list_empty(&w->ctf_files))
+		ctf_file_forget(w, cds_list_first_entry(&w->ctf_files, struct ctf_file, node));
+	*f = (struct ctf_file){.fd = fd, .serial = serial, .number = number};
+	cds_list_add_tail(&f->node, &w->ctf_files);
+	w->ctf_open++;
+	return fd;
+}
+
+static bool known(struct worker *w, struct ctf_file *f, uint64_t serial, uint64_t number)
+{
+	if (f->fd < 0)
+		return false;
+	if (f->serial != serial || f->number != number) {
+		ctf_file_forget(w, f);
+		return false;
+	}
+	cds_list_del(&f->node);
+	cds_list_add_tail(&f->node, &w->ctf_files);
+	return true;
+}
+
+/* ---- files ---- */
+
+/* The name may be that of a tracefile that has had its turn: whoever reads that keeps it. */
+static void make_way(const struct ctf_stream *t, uint32_t chunk, uint64_t number, int dir)
+{
+	char name[CTF_NAME + 32];
+	int index;
+
+	if (!t->ctf->tracefile_size || !t->ctf->tracefile_count || number < t->ctf->tracefile_count)
+		return;
+	ctf_stream_file_name(t, number, false, name, sizeof(name));
+	unlinkat(dir, name, 0);
+	index = ctf_stream_dir(t, chunk, true, false);
+	if (index < 0)
+		return;
+	ctf_stream_file_name(t, number, true, name, sizeof(name));
+	unlinkat(index, name, 0);
+	close(index);
+}
+
+/* A file of that name with anything in it is somebody else's. One without was made by us, before a
+ * kill. */
+static int create(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	struct stat sb;
+
+	if (fd >= 0 || errno != EEXIST)
+		return fd < 0 ? -errno : fd;
+	fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode) || sb.st_size) {
+		close(fd);
+		return -EEXIST;
+	}
+	return fd;
+}
+
+int ctf_file_data(struct ctf_stream *t)
+{
+	const struct ctf_stream_half *c = &stream_now(t->slot)->ctf;
+	struct worker *w = t->source->worker;
+	char name[CTF_NAME + 32];
+	struct stream_half *h;
+	int dir, fd;
+
+	if (!c->chunk)
+		return -ENOENT;
+	if (known(w, &t->data, c->chunk_serial, c->file))
+		return t->data.fd;
+	dir = ctf_stream_dir(t, c->chunk, false, !c->file_made);
+	if (dir < 0)
+		return dir;
+	ctf_stream_file_name(t, c->file, false, name, sizeof(name));
+	if (c->file_made) {
+		fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	} else {
+		make_way(t, c->chunk, c->file, dir);
+		fd = create(dir, name);
+	}
+	close(dir);
+	if (fd < 0)
+		return fd;
+	if (!c->file_made) {
+		h = stream_begin(t->slot);
+		h->ctf.file_made = 1;
+		stream_commit(t->slot);
+		c = &stream_now(t->slot)->ctf;
+	}
+	return keep(w, &t->data, fd, c->chunk_serial, c->file);
+}
+
+int ctf_file_index(struct ctf_stream *t, uint32_t chunk, uint64_t serial, uint64_t number)
+{
+	struct worker *w = t->source->worker;
+	char name[CTF_NAME + 32];
+	int dir, fd;
+
+	if (known(w, &t->index, serial, number))
+		return t->index.fd;
+	dir = ctf_stream_dir(t, chunk, true, true);
+	if (dir < 0)
+		return dir;
+	ctf_stream_file_name(t, number, true, name, sizeof(name));
+	fd = openat(dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	if (fd < 0)
+		fd = -errno;
+	close(dir);
+	return fd < 0 ? fd : keep(w, &t->index, fd, serial, number);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctf_order.c - the ring of orders: read in order, applied one by one.
+ *
+ * An order has its effect by steps that are harmless to repeat, then `applied` moves. One that must
+ * wait (an index for its packet, anything for the disk) blocks those behind it, of this source.
+ */
+#include "consumer/ctf_internal.h"
+
+#include <errno.h>
+
+struct order {
+	struct ctf_order head;
+	uint64_t behind; /* ring position behind it */
+	uint8_t payload[CTF_PIECE];
+};
+
+static void ring_read(const struct ctf_source_slot *c, uint64_t position, void *to, size_t len)
+{
+	size_t at = (size_t)(position & (CTF_RING - 1));
+	size_t first = len < CTF_RING - at ? len : CTF_RING - at;
+
+	memcpy(to, c->ring + at, first);
+	memcpy((uint8_t *)to + first, c->ring, len - first);
+}
+
+static uint64_t ordered(const struct ctf_source *s)
+{
+	struct ctf_front_half f;
+
+	ctf_front_read(s->ctf, &f);
+	return f.ordered;
+}
+
+bool ctf_order_all_applied(const struct ctf_source *s)
+{
+	return atomic_load_explicit(&s->ctf->applied, memory_order_relaxed) == ordered(s);
+}
+
+/* ---- one order each ---- */
+
+static int apply_stream(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
+{
+	const struct ctf_source_half *sh;
+	struct stream_half *h;
+	int r;
+
+	if (stream_now(t->slot)->ctf.opened)
+		return 0;
+	r = ctf_session_dir_claim(s, t);
+	if (r < 0)
+		return r;
+	sh = ctf_source_now(s->ctf);
+	if (!sh->current && s->ctf->minor <= 10) {
+		r = ctf_chunk_create(s, CTF_NONE, s->slot->start_ns / 1000000000, NULL, 0, 0);
+		if (r < 0)
+			return r;
+		sh = ctf_source_now(s->ctf);
+	}
+	h = stream_begin(t->slot);
+	h->state = STREAM_OPEN;
+	h->scanned = o->behind;
+	h->ctf.opened = 1;
+	h->ctf.packet_seq = CTF_NONE;
+	h->ctf.class_id = CTF_NONE;
+	h->ctf.last_seq = CTF_NONE;
+	h->ctf.chunk = sh->current;
+	h->ctf.chunk_serial = sh->current ? sh->chunk[sh->current - 1].serial : 0;
+	h->chunk_number = (uint32_t)h->ctf.chunk_serial;
+	stream_commit(t->slot);
+	if (sh->current)
+		(void)ctf_file_data(t); /* made later if this fails */
+	return 0;
+}
+
+static int apply_publish(struct ctf_source *s, const struct order *o)
+{
+	struct ctf_source_half *h = ctf_source_begin(s->ctf);
+	struct ctf_stream *t;
+	uint64_t n = 0;
+
+	cds_list_for_each_entry (t, &s->streams, node)
+		n += stream_now(t->slot)->ctf.opened;
+	h->published = n;
+	h->ordered = o->behind;
+	ctf_source_commit(s->ctf);
+	return 0;
+}
+
+/* The packet of an index never comes: its connection is gone, or silent for too long. */
+static bool hopeless(struct ctf_source *s, const struct ctf_stream *t, uint64_t at)
+{
+	uint64_t limit = s->worker->config.stall_timeout_ms;
+	struct source_front_half f;
+
+	if (s->blocked_at != at || !s->blocked_since_ms) {
+		s->blocked_at = at;
+		s->blocked_since_ms = ctf_now_ms();
+	}
+	source_front_read(&s->slot->front, &f);
+	if (s->ending || t->orphan)
+		return true;
+	if (f.control_ended && f.drained && cds_list_empty(&s->connections))
+		return true;
+	return ctf_now_ms() - s->blocked_since_ms >= (int64_t)(limit ? limit : CTF_STALL_MS);
+}
+
+static int apply_index(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
+{
+	int r = ctf_index_apply(t, o->head.number, o->payload, o->head.bytes, o->behind);
+
+	if (r == -EAGAIN && hopeless(s, t, o->behind)) {
+		counters_add(s->worker->counters, COUNTER_indexes_dropped, 1);
+		r = 0;
+	}
+	return r;
+}
+
+static int apply_rotate(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
+{
+	uint32_t to = 0;
+	int r;
+
+	if (o->head.flag) {
+		to = ctf_chunk_find(ctf_source_now(s->ctf), o->head.number);
+		if (!to)
+			return 0; /* the front loop knows better */
+	}
+	r = ctf_rotate_arm(t, to, o->head.value, t->ctf->metadata || !to, o->behind);
+	return r < 0 ? r : 0;
+}
+
+static int apply_close(struct ctf_stream *t, const struct order *o)
+{
+	struct stream_half *h = stream_begin(t->slot);
+
+	h->ctf.closed = 1;
+	h->ctf.last_seq = o->head.number;
+	h->scanned = o->behind;
+	stream_commit(t->slot);
+	return 0;
+}
+
+static int apply_to_stream(struct ctf_source *s, const struct order *o)
+{
+	struct ctf_stream *t = ctf_source_stream(s, o->head.stream - 1, o->head.stream_id);
+
+	if (!t || stream_now(t->slot)->scanned >= o->behind)
+		return 0; /* nobody; or it stands there already */
+	if (!stream_now(t->slot)->ctf.opened && o->head.type != CTF_ORDER_STREAM)
+		return 0;
+	switch (o->head.type) {
+	case CTF_ORDER_STREAM:
+		return apply_stream(s, t, o);
+	case CTF_ORDER_METADATA:
+		return ctf_metadata_append(t, o->payload, o->head.bytes, o->head.flag & 1,
+					   o->head.value, o->behind);
+	case CTF_ORDER_RESET:
+		return ctf_metadata_reset(t, o->head.value, o->behind);
+	case CTF_ORDER_INDEX:
+		return apply_index(s, t, o);
+	case CTF_ORDER_ROTATE:
+		return apply_rotate(s, t, o);
+	default:
+		return apply_close(t, o);
+	}
+}
+
+static int apply(struct ctf_source *s, const struct order *o)
+{
+	if (o->head.stream)
+		return apply_to_stream(s, o);
+	if (ctf_source_now(s->ctf)->ordered >= o->behind)
+		return 0;
+	switch (o->head.type) {
+	case CTF_ORDER_PUBLISH:
+		return apply_publish(s, o);
+	case CTF_ORDER_CHUNK:
+		return ctf_chunk_create(s, o->head.number, (int64_t)o->head.value, o->payload,
+					o->head.bytes, o->behind);
+	case CTF_ORDER_CLOSE_CHUNK:
+		return ctf_chunk_close(s, o->head.number, (int64_t)o->head.value, o->head.flag,
+				       o->behind);
+	default:
+		return 0;
+	}
+}
+
+/* What an order makes due. Trouble with the disk is met again by the next turn. */
+static void follow(struct ctf_source *s, const struct order *o)
+{
+	struct ctf_stream *t = NULL;
+
+	if (o->head.stream)
+		t = ctf_source_stream(s, o->head.stream - 1, o->head.stream_id);
+	if (t && (o->head.type == CTF_ORDER_INDEX || o->head.type == CTF_ORDER_ROTATE))
+		(void)ctf_rotate_due(t);
+}
+
+/* ---- the loop ---- */
+
+static bool take(struct ctf_source *s, struct order *o, uint64_t at, uint64_t end)
+{
+	if (end - at < sizeof(o->head))
+		return false;
+	ring_read(s->ctf, at, &o->head, sizeof(o->head));
+	if (o->head.bytes > CTF_PIECE || ctf_order_size(o->head.bytes) > end - at) {
+		log_error("order", "source %llu: an order of %u bytes",
+			  (unsigned long long)s->slot->number, o->head.bytes);
+		return false;
+	}
+	ring_read(s->ctf, at + sizeof(o->head), o->payload, o->head.bytes);
+	o->behind = at + ctf_order_size(o->head.bytes);
+	return true;
+}
+
+bool ctf_order_apply(struct ctf_source *s)
+{
+	uint64_t end = ordered(s);
+	uint64_t begin = atomic_load_explicit(&s->ctf->applied, memory_order_relaxed), at = begin;
+	struct worker *w = s->worker;
+	struct order o;
+
+	for (unsigned i = 0; at < end; i++) {
+		int r;
+
+		if (i == CTF_ORDERS_TURN) {
+			worker_look(w, s->ref); /* after everybody else */
+			break;
+		}
+		if (!take(s, &o, at, end))
+			break;
+		r = apply(s, &o);
+		if (r < 0 && r != -EAGAIN)
+			ctf_source_disk_trouble(s, r);
+		if (r < 0 && !(s->ending && r == -EAGAIN))
+			break;
+		at = o.behind;
+		s->blocked_since_ms = 0;
+		atomic_store_explicit(&s->ctf->applied, at, memory_order_release);
+		follow(s, &o);
+	}
+	if (at != begin && end - begin > CTF_RING / 2)
+		w->config.events->room(w->config.ctx, s->ref);
+	return at != begin;
+}
