@@ -10,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#define DAY_TIME_LENGTH 15u /* of "20261121-014843" */
+#define DAY_TIME_LENGTH 15u  /* of "20261121-014843" */
+#define COMPONENT_MAX   255u /* characters of a file's name */
 
 static int print(char *ret, size_t cap, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -28,7 +29,21 @@ static int print(char *ret, size_t cap, const char *format, ...)
 
 bool ctf_place_name_ok(const char *name)
 {
-	return *name && *name != '.' && !strchr(name, '/');
+	return *name && *name != '.' && !strchr(name, '/') && strlen(name) <= COMPONENT_MAX;
+}
+
+bool ctf_place_stream_ok(const char *name, bool tracefiles)
+{
+	size_t suffix = strlen(".idx") + (tracefiles ? strlen("_18446744073709551615") : 0);
+
+	return ctf_place_name_ok(name) && strlen(name) + suffix <= COMPONENT_MAX;
+}
+
+bool ctf_place_session_fits(const char *session, const char *host)
+{
+	size_t suffix = 1 + DAY_TIME_LENGTH + strlen("-999");
+
+	return strlen(session) + suffix <= COMPONENT_MAX && strlen(host) + suffix <= COMPONENT_MAX;
 }
 
 int ctf_place_clean(const char *path, char *ret, size_t cap)
@@ -41,7 +56,7 @@ int ctf_place_clean(const char *path, char *ret, size_t cap)
 		if (*path == '.')
 			return -EINVAL;
 		if (n) {
-			if (n + 2 > cap - len)
+			if (n > COMPONENT_MAX || n + 2 > cap - len)
 				return -ENAMETOOLONG;
 			if (len)
 				ret[len++] = '/';
@@ -56,17 +71,19 @@ int ctf_place_clean(const char *path, char *ret, size_t cap)
 	return 0;
 }
 
-/* The component "ust" or "kernel" of a clean path, or its end. */
+/* The last component "ust" or "kernel" of a clean path, or its end: a host may be called so too. */
 static const char *domain_of(const char *path)
 {
+	const char *found = NULL;
+
 	while (*path) {
 		size_t n = strcspn(path, "/");
 
 		if ((n == 3 && !memcmp(path, "ust", 3)) || (n == 6 && !memcmp(path, "kernel", 6)))
-			return path;
+			found = path;
 		path += n + (path[n] == '/');
 	}
-	return path;
+	return found ? found : path;
 }
 
 const char *ctf_place_below(uint32_t minor, const char *path)
@@ -112,6 +129,9 @@ static int regroup(const struct ctf_place *p, const char *path, size_t len, char
 		n = len - (size_t)(second - path);
 	rest = second + n;
 	at = time_in(second, n);
+	if (at == n) /* a base path: all of it is kept */
+		return print(ret, cap, "%s/%s/%.*s", p->session, p->host,
+			     (int)(len - (size_t)(second - path)), second);
 	return print(ret, cap, "%s/%s%.*s%.*s", p->session, p->host, (int)(n - at), second + at,
 		     (int)(len - (size_t)(rest - path)), rest);
 }

@@ -14,12 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A name that stands for one file or directory: not empty, no '/', no '.' at its beginning. */
+/* A name that stands for one file or directory: not empty, no '/', no '.' at its beginning, no
+ * longer than a file system takes. */
 bool ctf_place_name_ok(const char *name);
+
+/* The same of a stream's name, with what is put behind it: ".idx", and the number of a tracefile.
+ */
+bool ctf_place_stream_ok(const char *name, bool tracefiles);
+
+/* Names that are well: is there room for a time and "-999" behind either, in one component? */
+bool ctf_place_session_fits(const char *session, const char *host);
 
 /*
  * A relative path out of one that a peer sent: no '/' at its ends, none doubled. "" is well.
- * -EINVAL: a component that starts with '.'.
+ * -EINVAL: a component that starts with '.'; -ENAMETOOLONG: it, or a component. Nothing is said of
+ * what is in ret then.
  */
 int ctf_place_clean(const char *path, char *ret, size_t cap);
 

@@ -47,7 +47,7 @@ static bool session_ok(uint32_t minor, struct lttng_session *m)
 	if (ctf_place_clean(m->base_path, clean, sizeof(clean)) < 0)
 		return false;
 	memcpy(m->base_path, clean, sizeof(clean));
-	return true;
+	return minor < 4 || ctf_place_session_fits(m->name, m->host);
 }
 
 /* A refusal has a path too: without one the whole session daemon would hang. */
@@ -65,10 +65,12 @@ enum lttng_action lttng_on_create_session(const struct lttng_step *t, struct wir
 	struct lttng_control *s = t->s;
 	char path[STATE_REPLY / 2] = "";
 	struct wire_writer w;
+	int err;
 
-	if (lttng_session_decode(body, s->minor, m) < 0)
+	err = lttng_session_decode(body, s->minor, m);
+	if (err < 0 && err != -ENAMETOOLONG)
 		return lttng_end(s, t->out, CLOSE_protocol, false);
-	if (!session_ok(s->minor, m)) {
+	if (err < 0 || !session_ok(s->minor, m)) {
 		(void)refuse_session(t);
 		return lttng_leave(t, CLOSE_bad_name);
 	}
@@ -98,8 +100,8 @@ static bool stream_ok(struct lttng_stream *m)
 {
 	char clean[CTF_PATH];
 
-	if (!ctf_place_name_ok(m->name) || ctf_place_clean(m->path, clean, sizeof(clean)) < 0 ||
-	    !*clean)
+	if (!ctf_place_stream_ok(m->name, m->tracefile_size != 0) ||
+	    ctf_place_clean(m->path, clean, sizeof(clean)) < 0 || !*clean)
 		return false;
 	memcpy(m->path, clean, sizeof(clean));
 	return true;
@@ -158,7 +160,7 @@ enum lttng_action lttng_on_close_stream(const struct lttng_step *t, struct wire_
 	s->streams_closed++;
 	(void)lttng_answer_code(t, LTTNG_OK);
 	/* A snapshot's client never closes its connections. */
-	if (s->snapshot && s->chunk_closed && s->streams == s->streams_closed)
+	if (s->snapshot && s->chunk_closed && s->streams <= s->streams_closed)
 		return lttng_leave(t, CLOSE_snapshot_done);
 	return LTTNG_STEP;
 }
