@@ -56,7 +56,7 @@ int ctf_place_clean(const char *path, char *ret, size_t cap)
 		if (*path == '.')
 			return -EINVAL;
 		if (n) {
-			if (n > COMPONENT_MAX || n + 2 > cap - len)
+			if (n > COMPONENT_MAX || n + (len ? 2 : 1) > cap - len)
 				return -ENAMETOOLONG;
 			if (len)
 				ret[len++] = '/';
