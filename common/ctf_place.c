@@ -42,6 +42,13 @@ int ctf_place_check_stream(const char *name, bool tracefiles)
 	return strlen(name) + suffix > COMPONENT_MAX ? -ENAMETOOLONG : 0;
 }
 
+int ctf_place_check_session(const char *name)
+{
+	size_t most = 255 - strlen("-20261121-014843-999");
+
+	return strlen(name) > most ? -ENAMETOOLONG : ctf_place_check_name(name);
+}
+
 int ctf_place_normalise(const char *from, char *to, size_t cap)
 {
 	size_t len = 0, n;

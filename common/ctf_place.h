@@ -42,6 +42,9 @@ int ctf_place_check_name(const char *name);
  * and ".idx". */
 int ctf_place_check_stream(const char *name, bool tracefiles);
 
+/* The same for a session or host, behind whose name a time and "-999" may be put. */
+int ctf_place_check_session(const char *name);
+
 /* A path from a peer: slashes at the beginning, at the end and double ones go, every component is
  * checked like a name. "" stays "". 0, -EINVAL or -ENAMETOOLONG. */
 int ctf_place_normalise(const char *from, char *to, size_t cap);

@@ -104,11 +104,12 @@ static void stream_drop(struct ctf_stream *t)
 /* sessiond-lite adds streams at the list's end while we look. */
 static void know_streams(struct ctf_source *s)
 {
-	const uint32_t *next = s->last_stream ? &s->worker->st->stream[s->last_stream - 1].next
-					      : &s->slot->first_stream;
+	const _Atomic uint32_t *next = s->last_stream
+					       ? &s->worker->st->stream[s->last_stream - 1].next
+					       : &s->slot->first_stream;
 	uint32_t i;
 
-	while ((i = __atomic_load_n(next, __ATOMIC_ACQUIRE))) {
+	while ((i = atomic_load_explicit(next, memory_order_acquire))) {
 		struct stream_slot *slot = &s->worker->st->stream[i - 1];
 
 		(void)ctf_source_stream(s, i - 1, atomic_load(&slot->id));

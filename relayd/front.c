@@ -271,6 +271,9 @@ static int start_workers(struct relay *r, const int *pipes)
 			.output_fd = r->output_fd,
 			.udp_linger_ms = setup_udp_linger_ms(r->options),
 			.stall_timeout_ms = (uint64_t)r->limits.stall_timeout_ms,
+			.lttng_group = r->options->lttng.group == OPTION_GROUP_SESSION
+					       ? CTF_GROUP_SESSION
+					       : CTF_GROUP_HOST,
 			.lttng_open_files = r->options->lttng.open_files / r->worker_count + 2,
 			.events = &worker_events,
 			.ctx = r};

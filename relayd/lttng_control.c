@@ -96,28 +96,29 @@ bool lttng_own_stream(const struct lttng_step *t, uint64_t handle, struct state_
 
 static const struct command {
 	unsigned states;
+	uint32_t minor;              /* the first that has it */
 	uint32_t body_min, body_max; /* bytes */
 	lttng_handler handle;        /* NULL: taken in pieces */
 } commands[LTTNG_COMMAND_COUNT] = {
-	[LTTNG_VERSION] = {IN(LTTNG_NEW), 8, 8, lttng_on_version},
-	[LTTNG_GET_CONFIGURATION] = {IN(LTTNG_READY) | IN(LTTNG_SESSION), 8, 8,
+	[LTTNG_VERSION] = {IN(LTTNG_NEW), 0, 8, 8, lttng_on_version},
+	[LTTNG_GET_CONFIGURATION] = {IN(LTTNG_READY) | IN(LTTNG_SESSION), 12, 8, 8,
 				     lttng_on_configuration},
-	[LTTNG_CREATE_SESSION] = {IN(LTTNG_READY), 0, 8192, lttng_on_create_session},
-	[LTTNG_START_DATA] = {IN(LTTNG_READY) | IN(LTTNG_SESSION), 0, 64, lttng_on_start_data},
-	[LTTNG_ADD_STREAM] = {IN(LTTNG_SESSION), 32, 8192, lttng_on_add_stream},
-	[LTTNG_STREAMS_SENT] = {IN(LTTNG_SESSION), 0, 0, lttng_on_streams_sent},
-	[LTTNG_SEND_METADATA] = {IN(LTTNG_SESSION), LTTNG_METADATA_HEAD, ANY_SIZE, NULL},
-	[LTTNG_RESET_METADATA] = {IN(LTTNG_SESSION), 16, 16, lttng_on_reset_metadata},
-	[LTTNG_SEND_INDEX] = {IN(LTTNG_SESSION), 64, 80, lttng_on_index},
-	[LTTNG_CLOSE_STREAM] = {IN(LTTNG_SESSION), 16, 16, lttng_on_close_stream},
-	[LTTNG_DATA_PENDING] = {IN(LTTNG_SESSION), 16, 16, lttng_on_data_pending},
-	[LTTNG_QUIESCENT] = {IN(LTTNG_SESSION), 8, 8, lttng_on_quiescent},
-	[LTTNG_BEGIN_DATA_PENDING] = {IN(LTTNG_SESSION), 8, 8, lttng_on_begin_data_pending},
-	[LTTNG_END_DATA_PENDING] = {IN(LTTNG_SESSION), 8, 8, lttng_on_end_data_pending},
-	[LTTNG_CREATE_CHUNK] = {IN(LTTNG_SESSION), 20, 20 + CTF_NAME, lttng_on_create_chunk},
-	[LTTNG_CLOSE_CHUNK] = {IN(LTTNG_SESSION), 21, 21, lttng_on_close_chunk},
-	[LTTNG_CHUNK_EXISTS] = {IN(LTTNG_SESSION), 8, 8, lttng_on_chunk_exists},
-	[LTTNG_ROTATE_STREAMS] = {IN(LTTNG_SESSION), 13, ANY_SIZE, NULL},
+	[LTTNG_CREATE_SESSION] = {IN(LTTNG_READY), 1, 0, 8192, lttng_on_create_session},
+	[LTTNG_START_DATA] = {IN(LTTNG_READY) | IN(LTTNG_SESSION), 1, 0, 64, lttng_on_start_data},
+	[LTTNG_ADD_STREAM] = {IN(LTTNG_SESSION), 1, 32, 8192, lttng_on_add_stream},
+	[LTTNG_STREAMS_SENT] = {IN(LTTNG_SESSION), 4, 0, 0, lttng_on_streams_sent},
+	[LTTNG_SEND_METADATA] = {IN(LTTNG_SESSION), 1, LTTNG_METADATA_HEAD, ANY_SIZE, NULL},
+	[LTTNG_RESET_METADATA] = {IN(LTTNG_SESSION), 8, 16, 16, lttng_on_reset_metadata},
+	[LTTNG_SEND_INDEX] = {IN(LTTNG_SESSION), 4, 64, 80, lttng_on_index},
+	[LTTNG_CLOSE_STREAM] = {IN(LTTNG_SESSION), 1, 16, 16, lttng_on_close_stream},
+	[LTTNG_DATA_PENDING] = {IN(LTTNG_SESSION), 1, 16, 16, lttng_on_data_pending},
+	[LTTNG_QUIESCENT] = {IN(LTTNG_SESSION), 1, 8, 8, lttng_on_quiescent},
+	[LTTNG_BEGIN_DATA_PENDING] = {IN(LTTNG_SESSION), 1, 8, 8, lttng_on_begin_data_pending},
+	[LTTNG_END_DATA_PENDING] = {IN(LTTNG_SESSION), 1, 8, 8, lttng_on_end_data_pending},
+	[LTTNG_CREATE_CHUNK] = {IN(LTTNG_SESSION), 11, 20, 20 + CTF_NAME, lttng_on_create_chunk},
+	[LTTNG_CLOSE_CHUNK] = {IN(LTTNG_SESSION), 11, 21, 21, lttng_on_close_chunk},
+	[LTTNG_CHUNK_EXISTS] = {IN(LTTNG_SESSION), 11, 8, 8, lttng_on_chunk_exists},
+	[LTTNG_ROTATE_STREAMS] = {IN(LTTNG_SESSION), 11, 13, ANY_SIZE, NULL},
 };
 
 /* ---- messages in pieces ---- */
@@ -128,12 +129,12 @@ static enum lttng_action metadata_piece(const struct lttng_step *t)
 	struct lttng_control *s = t->s;
 	struct state_ref ref;
 	struct ctf_order *o;
-	uint32_t n = t->in->len < s->left ? (uint32_t)t->in->len : (uint32_t)s->left;
+	uint32_t n = s->left < CTF_PIECE ? (uint32_t)s->left : CTF_PIECE;
 	bool metadata;
 
-	if (n > CTF_PIECE)
-		n = CTF_PIECE;
-	if (!n && s->left)
+	/* Never less, whatever has come: taken again after a kill, when more may be there, the
+	 * piece must end where it ended before, or its order would be put twice. */
+	if (t->in->len < n)
 		return lttng_wait_for(t->out, LTTNG_WAIT_BYTES);
 	if (!lttng_order_fits(t, n))
 		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
@@ -252,7 +253,7 @@ static enum lttng_action message(struct lttng_step *t)
 		c = &commands[header.command];
 	if (header.size > t->in->limits->message_max)
 		return lttng_end(t->s, t->out, CLOSE_oversize, false);
-	if (!c || !(c->states & IN(t->s->state)))
+	if (!c || !(c->states & IN(t->s->state)) || t->s->minor < c->minor)
 		return lttng_refuse(t, LTTNG_UNKNOWN, CLOSE_protocol);
 	if (header.size < c->body_min || header.size > c->body_max)
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
@@ -273,12 +274,44 @@ static int64_t patience(const struct lttng_control *s, const struct lttng_input 
 
 	if (s->state < LTTNG_SESSION)
 		return l->handshake_timeout_ms;
-	if (in->len || s->command)
+	if (in->len || s->command || s->state == LTTNG_LEAVING || in->sending)
 		return l->stall_timeout_ms;
 	/* Nothing but silence ends an old client's snapshot: it never closes its connections. */
-	if (s->snapshot && s->minor < 11 && s->streams && s->streams == s->streams_closed)
+	if (s->snapshot && s->minor < 11 && s->streams && s->streams <= s->streams_closed)
 		return l->stall_timeout_ms;
 	return 0;
+}
+
+/* What came before our last reply was not the peer's silence. */
+static int64_t silent_since(const struct lttng_control *s, const struct lttng_input *in)
+{
+	return s->since_ms > in->last_byte_ms ? s->since_ms : in->last_byte_ms;
+}
+
+static enum lttng_action left(struct lttng_control *s, struct lttng_output *out)
+{
+	enum close_reason reason = (enum close_reason)(s->leaving - 1);
+
+	return lttng_end(s, out, reason, reason == CLOSE_snapshot_done);
+}
+
+/* The reply is not sent: a peer that never reads must not keep its connection for ever. */
+static enum lttng_action unsent(struct lttng_control *s, const struct lttng_input *in,
+				struct lttng_output *out)
+{
+	int64_t limit = patience(s, in);
+
+	(void)lttng_wait_for(out, LTTNG_WAIT_SENT);
+	if (!limit)
+		return out->action;
+	out->deadline_ms = silent_since(s, in) + limit;
+	if (in->now_ms < out->deadline_ms)
+		return out->action;
+	if (s->state == LTTNG_LEAVING)
+		return left(s, out);
+	return lttng_end(s, out,
+			 s->state < LTTNG_SESSION ? CLOSE_handshake_timeout : CLOSE_stall_timeout,
+			 false);
 }
 
 /* Bytes are missing: is it the end, or silence for too long? */
@@ -297,7 +330,7 @@ static enum lttng_action bytes_missing(struct lttng_control *s, const struct ltt
 		return lttng_end(s, out, reason, reason == CLOSE_finished);
 	if (!limit)
 		return out->action;
-	out->deadline_ms = in->last_byte_ms + limit;
+	out->deadline_ms = silent_since(s, in) + limit;
 	if (!in->empty || in->now_ms < out->deadline_ms)
 		return out->action;
 	if (s->state < LTTNG_SESSION)
@@ -316,11 +349,12 @@ enum lttng_action lttng_control_step(struct lttng_control *s, const struct lttng
 	assert(s->state != LTTNG_ENDED);
 	*out = (struct lttng_output){.reply = reply};
 	if (in->sending)
-		return lttng_wait_for(out, LTTNG_WAIT_SENT);
+		return unsent(s, in, out);
 	if (s->state == LTTNG_LEAVING)
-		return lttng_end(s, out, (enum close_reason)(s->leaving - 1),
-				 s->leaving == 1 + CLOSE_snapshot_done);
+		return left(s, out);
 	if (message(&t) == LTTNG_WAIT && out->wait == LTTNG_WAIT_BYTES)
 		return bytes_missing(s, in, out);
+	if (out->reply_len)
+		s->since_ms = in->now_ms;
 	return out->action;
 }

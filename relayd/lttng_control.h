@@ -11,7 +11,8 @@
  *
  * Invariants: a step that returns LTTNG_WAIT has changed nothing; every other takes at most one
  *         message, or one piece of a long one (metadata, rotations), makes at most one reply and
- *         at most one order. No reply waits for the disk.
+ *         at most one order. No reply waits for the disk. Where a piece of a message ends depends
+ *         on the message alone: taken again after a kill, it is the same, and so is its order.
  * Thread: any; it works on its arguments only. relayd: the front loop.
  * Units:  bytes; milliseconds of CLOCK_MONOTONIC.
  * Source: doc/protocol.md "LTTng: control". Tests: tests/unit/lttng_control.c, fuzz_lttng.c.
@@ -53,6 +54,7 @@ struct lttng_control {
 	uint64_t left;      /* bytes */
 	uint64_t stream;    /* metadata: handle */
 	uint64_t chunk_id;  /* rotation */
+	int64_t since_ms;   /* our last reply */
 };
 _Static_assert(sizeof(struct lttng_control) <= STATE_DIALECT,
 	       "struct lttng_control lies in a half");

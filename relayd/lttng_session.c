@@ -40,11 +40,12 @@ static bool session_ok(uint32_t minor, struct lttng_session *m)
 	static const uint8_t nobody[16];
 	char clean[CTF_PATH];
 
-	if (minor >= 4 && (!ctf_place_name_ok(m->name) || !ctf_place_name_ok(m->host)))
+	if (minor >= 4 &&
+	    (ctf_place_check_session(m->name) < 0 || ctf_place_check_session(m->host) < 0))
 		return false;
 	if (minor >= 11 && !memcmp(m->key.uuid, nobody, sizeof(nobody)))
 		return false;
-	if (ctf_place_clean(m->base_path, clean, sizeof(clean)) < 0)
+	if (ctf_place_normalise(m->base_path, clean, sizeof(clean)) < 0)
 		return false;
 	memcpy(m->base_path, clean, sizeof(clean));
 	return true;
@@ -65,10 +66,12 @@ enum lttng_action lttng_on_create_session(const struct lttng_step *t, struct wir
 	struct lttng_control *s = t->s;
 	char path[STATE_REPLY / 2] = "";
 	struct wire_writer w;
+	int err;
 
-	if (lttng_session_decode(body, s->minor, m) < 0)
+	err = lttng_session_decode(body, s->minor, m);
+	if (err < 0 && err != -ENAMETOOLONG)
 		return lttng_end(s, t->out, CLOSE_protocol, false);
-	if (!session_ok(s->minor, m)) {
+	if (err < 0 || !session_ok(s->minor, m)) {
 		(void)refuse_session(t);
 		return lttng_leave(t, CLOSE_bad_name);
 	}
@@ -93,13 +96,14 @@ enum lttng_action lttng_on_start_data(const struct lttng_step *t, struct wire_re
 	return lttng_answer_code(t, LTTNG_OK);
 }
 
-/* Both become parts of file names. */
-static bool stream_ok(struct lttng_stream *m)
+/* Both become parts of file names. Up to minor 10 the path is the session's place too. */
+static bool stream_ok(uint32_t minor, struct lttng_stream *m)
 {
 	char clean[CTF_PATH];
 
-	if (!ctf_place_name_ok(m->name) || ctf_place_clean(m->path, clean, sizeof(clean)) < 0 ||
-	    !*clean)
+	if (ctf_place_check_stream(m->name, m->tracefile_size != 0) < 0 ||
+	    ctf_place_normalise(m->path, clean, sizeof(clean)) < 0 || !*clean ||
+	    !ctf_place_stream(minor, clean))
 		return false;
 	memcpy(m->path, clean, sizeof(clean));
 	return true;
@@ -113,7 +117,7 @@ enum lttng_action lttng_on_add_stream(const struct lttng_step *t, struct wire_re
 
 	if (err < 0 && err != -ENAMETOOLONG)
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
-	if (err < 0 || !stream_ok(m)) {
+	if (err < 0 || !stream_ok(t->s->minor, m)) {
 		lttng_handle_encode(&w, 0, LTTNG_INVALID);
 		(void)lttng_answer(t, &w);
 		return lttng_leave(t, CLOSE_bad_name);
@@ -158,7 +162,7 @@ enum lttng_action lttng_on_close_stream(const struct lttng_step *t, struct wire_
 	s->streams_closed++;
 	(void)lttng_answer_code(t, LTTNG_OK);
 	/* A snapshot's client never closes its connections. */
-	if (s->snapshot && s->chunk_closed && s->streams == s->streams_closed)
+	if (s->snapshot && s->chunk_closed && s->streams <= s->streams_closed)
 		return lttng_leave(t, CLOSE_snapshot_done);
 	return LTTNG_STEP;
 }

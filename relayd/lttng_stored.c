@@ -90,7 +90,7 @@ enum lttng_action lttng_on_create_chunk(const struct lttng_step *t, struct wire_
 	len = strlen(m.name);
 	if (!lttng_order_fits(t, (uint32_t)len))
 		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
-	if (len && !ctf_place_name_ok(m.name))
+	if ((len && ctf_place_check_name(m.name) < 0) || m.id == CTF_NONE)
 		return lttng_refuse(t, LTTNG_INVALID, CLOSE_bad_name);
 	memcpy(t->out->text, m.name, len + 1);
 	o = lttng_order(t, CTF_ORDER_CHUNK, NULL);
@@ -122,7 +122,7 @@ enum lttng_action lttng_on_close_chunk(const struct lttng_step *t, struct wire_r
 	t->s->rotated += m.command == CTF_CLOSE_ARCHIVE;
 	lttng_path_encode(&w, LTTNG_OK, path);
 	(void)lttng_answer(t, &w);
-	if (t->s->snapshot && t->s->streams && t->s->streams == t->s->streams_closed)
+	if (t->s->snapshot && t->s->streams <= t->s->streams_closed) /* or it had none */
 		return lttng_leave(t, CLOSE_snapshot_done);
 	return LTTNG_STEP;
 }

@@ -2,7 +2,6 @@
 /* lttng_view.c - answers from the slots; see lttng_view.h. */
 #include "relayd/lttng_view.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/ctf_place.h"
@@ -128,53 +127,45 @@ static void session_path(void *ctx, const struct lttng_session *session, char *b
 {
 	const struct lttng_viewer *v = ctx;
 	const struct ctf_source_slot *s = &v->relay->st.ctf_source[v->source.index];
-	struct ctf_place place = {.minor = s->minor,
-				  .by_session =
-					  v->relay->options->lttng.group == OPTION_GROUP_SESSION,
-				  .name_has_time = session->name_has_time,
-				  .session = session->name,
+	struct ctf_place place = {.root = session_of(v),
+				  .group = v->relay->options->lttng.group == OPTION_GROUP_SESSION
+						   ? CTF_GROUP_SESSION
+						   : CTF_GROUP_HOST,
+				  .minor = s->minor,
+				  .session_name = session->name,
 				  .host = session->host,
 				  .base_path = session->base_path,
+				  .name_has_time = session->name_has_time,
 				  .created = (int64_t)session->key.created,
 				  .stream_path = ""};
-	char dir[CTF_DIR];
 
-	*buf = '\0';
-	if (ctf_place_session(&place, dir, sizeof(dir)) < 0 ||
-	    snprintf(buf, cap, "%s/%s", session_of(v), dir) >= (int)cap)
-		*buf = '\0';
+	*buf = '\0'; /* old clients are told none */
+	(void)ctf_place_session(&place, buf, cap);
 }
 
-/* As lttng-relayd: the session's directory until it has rotated, then where the chunk goes. */
 static void close_path(void *ctx, const struct lttng_close_chunk *close, bool rotated, char *buf,
 		       size_t cap)
 {
 	const struct lttng_viewer *v = ctx;
 	struct ctf_source_half h;
 	struct source_half place;
-	char name[CTF_NAME] = "";
-	int n;
 
 	source_read(&v->relay->st.source[v->source.index], &place);
 	ctf_source_read(&v->relay->st.ctf_source[v->source.index], &h);
+	*buf = '\0';
 	for (unsigned i = 0; i < CTF_CHUNKS; i++) {
 		const struct ctf_chunk *c = &h.chunk[i];
+		struct ctf_place_closing closing = {.session_dir = place.dir,
+						    .name = c->name,
+						    .command = close->command,
+						    .archived = rotated || h.archived,
+						    .created = c->created,
+						    .closed = close->closed,
+						    .id = c->id};
 
-		if (c->state == CTF_CHUNK_FREE || c->id != close->id)
-			continue;
-		if (*c->name)
-			snprintf(name, sizeof(name), "/%s", c->name);
-		else if (rotated && close->command == CTF_CLOSE_ARCHIVE) {
-			char chunk[CTF_NAME - 16];
-
-			if (ctf_place_closed_chunk(c->created, close->closed, c->id, chunk,
-						   sizeof(chunk)) == 0)
-				snprintf(name, sizeof(name), "/archives/%s", chunk);
-		}
+		if (c->state != CTF_CHUNK_FREE && c->id == close->id)
+			(void)ctf_place_closed(&closing, buf, cap);
 	}
-	n = snprintf(buf, cap, "%s%s", place.dir, name);
-	if (n < 0 || (size_t)n >= cap)
-		*buf = '\0';
 }
 
 const struct lttng_view lttng_view = {
