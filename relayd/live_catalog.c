@@ -2,8 +2,6 @@
 /* live_catalog.c - see live_catalog.h. */
 #include "relayd/live_catalog.h"
 
-#include <stdio.h>
-
 static const struct source_slot *find_source(const struct state *st, uint64_t handle)
 {
 	struct state_ref ref = {.index = ctf_handle_index(handle), .id = ctf_handle_id(handle)};
@@ -131,7 +129,7 @@ bool live_catalog_where(const struct state *st, uint64_t handle, struct live_whe
 	/* The stream first: the chunk that it is in is in the source's table by then. */
 	stream_read(s, &ret->stream);
 	ctf_source_read(&st->ctf_source[s->source.index], &ret->source);
-	ret->tracefile_size = c->tracefile_size;
+	ret->tracefile_size = c->metadata ? 0 : c->tracefile_size; /* its name has no number */
 	ret->tracefile_count = c->tracefile_count;
 	copy_text(ret->path, sizeof(ret->path), c->path);
 	copy_text(ret->name, sizeof(ret->name), c->name);

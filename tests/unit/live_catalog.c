@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* live_catalog.c - what viewers are told, out of a state memory made by hand. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 #include "relayd/live_catalog.h"
 #include "tests/unit/live_rig.h"
