@@ -36,6 +36,7 @@ static size_t lay_out(const struct state_capacity *c, uint8_t *base, struct stat
 	PLACE(source, c->sources);
 	PLACE(ctf_source, c->sources);
 	PLACE(conversation, c->conversations);
+	PLACE(viewer, c->conversations);
 #undef PLACE
 	return at;
 }

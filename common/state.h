@@ -32,6 +32,7 @@
 #include "common/counters.h"
 #include "common/discard.h"
 #include "common/state_ctf.h"
+#include "common/state_viewer.h"
 
 #define STATE_MAGIC         UINT64_C(0x74726c7973746131)
 #define STATE_VERSION       2u
@@ -455,6 +456,7 @@ struct state {
 	struct inbox_slot *inbox;           /* [STATE_INBOX] */
 	struct ctf_source_slot *ctf_source; /* [capacity.sources], beside source[] */
 	struct ctf_stream_slot *ctf_stream; /* [capacity.streams], beside stream[] */
+	struct viewer_slot *viewer;         /* [capacity.conversations], beside conversation[] */
 	struct counters
 		*counters; /* [workers + 2]: one a worker, then front loop, then sessiond-lite */
 	int fd;            /* owned */

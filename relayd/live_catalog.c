@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* live_catalog.c - see live_catalog.h. */
+#include "relayd/live_catalog.h"
+
+static const struct source_slot *find_source(const struct state *st, uint64_t handle)
+{
+	struct state_ref ref = {.index = ctf_handle_index(handle), .id = ctf_handle_id(handle)};
+
+	if (!ref.id || ref.index >= st->header->capacity.sources)
+		return NULL;
+	return state_source(st, ref);
+}
+
+static const struct stream_slot *find_stream(const struct state *st, uint64_t handle)
+{
+	struct state_ref ref = {.index = ctf_handle_index(handle), .id = ctf_handle_id(handle)};
+
+	if (!ref.id || ref.index >= st->header->capacity.streams)
+		return NULL;
+	return state_stream(st, ref);
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	size_t len = strnlen(from, size - 1);
+
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+bool live_catalog_session(const struct state *st, uint64_t handle, struct live_session *ret)
+{
+	const struct source_slot *s = find_source(st, handle);
+	const struct ctf_source_slot *c;
+	struct ctf_source_half half;
+	struct ctf_front_half front;
+
+	/* What the front loop says of it is there once it has a worker. */
+	if (!s || s->protocol != PROTOCOL_LTTNG || !atomic_load(&s->worker))
+		return false;
+	c = &st->ctf_source[ctf_handle_index(handle)];
+	ctf_front_read(c, &front);
+	ctf_source_read(c, &half);
+	memset(ret, 0, sizeof(*ret));
+	ret->entry.id = handle;
+	ret->entry.live_timer_us = c->live_timer_us;
+	ret->entry.streams = (uint32_t)half.published;
+	copy_text(ret->entry.host, sizeof(ret->entry.host), c->host);
+	copy_text(ret->entry.name, sizeof(ret->entry.name), c->session_name);
+	ret->over = atomic_load(&s->done) ||
+		    (!front.controls && atomic_load(&c->applied) >= front.ordered);
+	return !c->snapshot && atomic_load(&s->id) == ctf_handle_id(handle);
+}
+
+bool live_catalog_next_session(const struct state *st, uint32_t *at, struct live_session *ret)
+{
+	uint32_t high = atomic_load(&st->header->high_source);
+
+	while (*at < high) {
+		uint32_t i = (*at)++;
+		uint64_t id = atomic_load(&st->source[i].id);
+
+		if (id && live_catalog_session(st, ctf_handle(i, id), ret) && !ret->over)
+			return true;
+	}
+	return false;
+}
+
+bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_stream *ret)
+{
+	const struct stream_slot *s = find_stream(st, handle);
+	const struct ctf_stream_slot *c;
+
+	if (!s)
+		return false;
+	ret->index = ctf_handle_index(handle);
+	c = &st->ctf_stream[ret->index];
+	if (!atomic_load(&c->named))
+		return false;
+	memset(&ret->entry, 0, sizeof(ret->entry));
+	ret->entry.id = handle;
+	ret->entry.trace = c->trace;
+	ret->entry.metadata = c->metadata;
+	copy_text(ret->entry.path, sizeof(ret->entry.path), c->path);
+	copy_text(ret->entry.name, sizeof(ret->entry.name), c->name);
+	return atomic_load(&s->id) == ctf_handle_id(handle);
+}
+
+bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t last,
+			      struct live_stream *ret)
+{
+	const struct source_slot *s = find_source(st, session);
+	const uint32_t *link;
+	uint32_t next;
+	uint64_t id;
+
+	if (!s || last > st->header->capacity.streams)
+		return false;
+	/* Streams are linked at the end, one at a time, while others follow the links. */
+	link = last ? &st->stream[last - 1].next : &s->first_stream;
+	next = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+	if (!next || next > st->header->capacity.streams)
+		return false;
+	id = atomic_load(&st->stream[next - 1].id);
+	if (!id || st->stream[next - 1].source.id != ctf_handle_id(session))
+		return false;
+	return live_catalog_stream(st, ctf_handle(next - 1, id), ret);
+}
+
+/* Is everything there that its client said there would be? */
+static bool complete(const struct ctf_stream_half *h)
+{
+	if (!h->closed)
+		return false;
+	if (h->last_seq == CTF_NONE)
+		return true;
+	return h->any_data && (int64_t)(h->data_seq - h->last_seq) >= 0 && h->any_index &&
+	       (int64_t)(h->index_seq - h->last_seq) >= 0;
+}
+
+bool live_catalog_where(const struct state *st, uint64_t handle, struct live_where *ret)
+{
+	const struct stream_slot *s = find_stream(st, handle);
+	const struct ctf_stream_slot *c;
+
+	if (!s || s->source.index >= st->header->capacity.sources)
+		return false;
+	c = &st->ctf_stream[ctf_handle_index(handle)];
+	/* The stream first: the chunk that it is in is in the source's table by then. */
+	stream_read(s, &ret->stream);
+	ctf_source_read(&st->ctf_source[s->source.index], &ret->source);
+	ret->tracefile_size = c->metadata ? 0 : c->tracefile_size; /* its name has no number */
+	ret->tracefile_count = c->tracefile_count;
+	copy_text(ret->path, sizeof(ret->path), c->path);
+	copy_text(ret->name, sizeof(ret->name), c->name);
+	ret->over = ret->stream.state == STREAM_ENDED ||
+		    (c->metadata ? ret->stream.ctf.closed : complete(&ret->stream.ctf));
+	return atomic_load(&s->id) == ctf_handle_id(handle);
+}
+
+const struct ctf_chunk *live_where_chunk(const struct live_where *w, uint64_t serial)
+{
+	for (uint32_t i = 0; i < CTF_CHUNKS; i++)
+		if (w->source.chunk[i].state != CTF_CHUNK_FREE &&
+		    w->source.chunk[i].serial == serial)
+			return &w->source.chunk[i];
+	return NULL;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_catalog.h - what the state memory says of LTTng sources, in the terms of live viewers.
+ *
+ * Every call copies what it needs and looks at the slot's id before and after, so that an answer
+ * is of one source or stream, as it was at some moment of the call.
+ * Thread: any; read-only.
+ * Source: common/state_ctf.h. Test: tests/unit/live_catalog.c.
+ */
+#ifndef TRACERELAY_RELAYD_LIVE_CATALOG_H
+#define TRACERELAY_RELAYD_LIVE_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/state.h"
+#include "relayd/live_viewer.h"
+
+/* A session as viewers see it: a source of LTTng that is no snapshot. False: there is none. */
+bool live_catalog_session(const struct state *st, uint64_t handle, struct live_session *ret);
+
+/* The next one, in slot *at or behind, whose client is still there; *at moves behind it. */
+bool live_catalog_next_session(const struct state *st, uint32_t *at, struct live_session *ret);
+
+/* The stream behind that of slot last - 1 (0: the first) in its session's order. */
+bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t last,
+			      struct live_stream *ret);
+bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_stream *ret);
+
+/* Where a stream's files are and how far they are filled. */
+struct live_where {
+	struct stream_half stream;
+	struct ctf_source_half source;
+	uint64_t tracefile_size, tracefile_count;
+	char path[CTF_PATH], name[CTF_NAME];
+	bool over; /* nothing will be added */
+};
+
+bool live_catalog_where(const struct state *st, uint64_t handle, struct live_where *ret);
+
+/* The chunk of a serial number, NULL: it is not in the table. */
+const struct ctf_chunk *live_where_chunk(const struct live_where *w, uint64_t serial);
+
+#endif

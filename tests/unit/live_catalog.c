@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* live_catalog.c - what viewers are told, out of a state memory made by hand. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "relayd/live_catalog.h"
+#include "tests/unit/live_rig.h"
+
+Test(live_catalog, sessions_are_lttng_sources_whose_client_is_there)
+{
+	struct live_session s;
+	struct live_rig r;
+	uint64_t a, b;
+	uint32_t at = 0;
+
+	live_rig_make(&r);
+	cr_assert_not(live_catalog_next_session(&r.st, &at, &s));
+	a = live_rig_session(&r, 0, "first", "p");
+	b = live_rig_session(&r, 2, "second", "q");
+	live_rig_publish(&r, 2, 4);
+	cr_assert(live_catalog_next_session(&r.st, &at, &s));
+	cr_assert_eq(s.entry.id, a);
+	cr_assert_str_eq(s.entry.name, "first");
+	cr_assert_str_eq(s.entry.host, "host");
+	cr_assert(live_catalog_next_session(&r.st, &at, &s));
+	cr_assert_eq(s.entry.id, b);
+	cr_assert_eq(s.entry.streams, 4);
+	cr_assert_eq(s.entry.live_timer_us, 1000000);
+	cr_assert_not(live_catalog_next_session(&r.st, &at, &s));
+
+	/* Orders that were not applied yet: it may still publish streams. */
+	ctf_front_begin(&r.st.ctf_source[0])->ordered = 48;
+	ctf_front_commit(&r.st.ctf_source[0]);
+	live_rig_controls(&r, 0, 0);
+	cr_assert(live_catalog_session(&r.st, a, &s));
+	cr_assert_not(s.over);
+	atomic_store(&r.st.ctf_source[0].applied, 48);
+	cr_assert(live_catalog_session(&r.st, a, &s));
+	cr_assert(s.over);
+	at = 0;
+	cr_assert(live_catalog_next_session(&r.st, &at, &s));
+	cr_assert_eq(s.entry.id, b);
+
+	r.st.ctf_source[2].snapshot = 1;
+	cr_assert_not(live_catalog_session(&r.st, b, &s));
+	r.st.ctf_source[2].snapshot = 0;
+	r.st.source[2].protocol = PROTOCOL_TRACE_CMD_V3;
+	cr_assert_not(live_catalog_session(&r.st, b, &s));
+	r.st.source[2].protocol = PROTOCOL_LTTNG;
+	cr_assert(live_catalog_session(&r.st, b, &s));
+	live_rig_forget(&r, b);
+	cr_assert_not(live_catalog_session(&r.st, b, &s));
+	cr_assert_not(live_catalog_session(&r.st, 0, &s));
+	cr_assert_not(live_catalog_session(&r.st, UINT64_MAX, &s));
+	live_rig_free(&r);
+}
+
+Test(live_catalog, streams_in_the_order_they_were_announced)
+{
+	struct live_stream t;
+	struct live_rig r;
+	uint64_t s, other, x, y;
+
+	live_rig_make(&r);
+	s = live_rig_session(&r, 0, "a", "p");
+	other = live_rig_session(&r, 1, "b", "q");
+	x = live_rig_stream(&r, 0, "ch_0", 0);
+	live_rig_stream(&r, 1, "ch_0", 0);
+	y = live_rig_stream(&r, 0, "metadata", 0);
+	cr_assert(live_catalog_next_stream(&r.st, s, 0, &t));
+	cr_assert_eq(t.entry.id, x);
+	cr_assert_str_eq(t.entry.name, "ch_0");
+	cr_assert_str_eq(t.entry.path, "ust/uid/0/64-bit");
+	cr_assert_eq(t.entry.trace, 77);
+	cr_assert_not(t.entry.metadata);
+	cr_assert(live_catalog_next_stream(&r.st, s, 1 + t.index, &t));
+	cr_assert_eq(t.entry.id, y);
+	cr_assert(t.entry.metadata);
+	cr_assert_not(live_catalog_next_stream(&r.st, s, 1 + t.index, &t));
+	cr_assert_not(live_catalog_next_stream(&r.st, other, 1, &t), "another's");
+	cr_assert_not(live_catalog_next_stream(&r.st, s, UINT64_MAX, &t));
+	cr_assert_not(live_catalog_stream(&r.st, UINT64_MAX, &t));
+	live_rig_forget(&r, s);
+	cr_assert_not(live_catalog_stream(&r.st, x, &t));
+	live_rig_free(&r);
+}
+
+Test(live_catalog, a_stream_is_over_when_all_that_was_said_has_come)
+{
+	struct live_where *w = calloc(1, sizeof(*w));
+	struct ctf_stream_half *h;
+	struct live_rig r;
+	uint64_t t;
+
+	live_rig_make(&r);
+	live_rig_session(&r, 0, "a", "p");
+	t = live_rig_stream(&r, 0, "ch_0", 0);
+	cr_assert(live_catalog_where(&r.st, t, w));
+	cr_assert_not(w->over);
+	cr_assert_not_null(live_where_chunk(w, 1));
+	cr_assert_null(live_where_chunk(w, 2));
+	cr_assert_null(live_where_chunk(w, 0));
+	h = &live_rig_begin(&r, t)->ctf;
+	h->closed = 1;
+	h->last_seq = 5;
+	h->any_data = h->any_index = 1;
+	h->data_seq = 5;
+	h->index_seq = 4;
+	live_rig_commit(&r, t);
+	cr_assert(live_catalog_where(&r.st, t, w));
+	cr_assert_not(w->over);
+	live_rig_begin(&r, t)->ctf.index_seq = 5;
+	live_rig_commit(&r, t);
+	cr_assert(live_catalog_where(&r.st, t, w));
+	cr_assert(w->over);
+	h = &live_rig_begin(&r, t)->ctf;
+	h->closed = 0;
+	live_rig_commit(&r, t);
+	live_rig_begin(&r, t)->state = STREAM_ENDED;
+	live_rig_commit(&r, t);
+	cr_assert(live_catalog_where(&r.st, t, w));
+	cr_assert(w->over);
+	live_rig_free(&r);
+	free(w);
+}
