@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "consumer/repair.h"
+#include "relayd/live.h"
 #include "relayd/relay.h"
 #include "relayd/setup_options.h"
 #include "relayd/status.h"
@@ -183,6 +184,9 @@ static void end_loop(struct relay *r)
 	if (r->compactor)
 		compactor_stop(r->compactor);
 	r->compactor = NULL;
+	if (r->live)
+		live_stop(r->live);
+	r->live = NULL;
 	link_send(r, &(struct link_message){.type = LINK_STOPPED}, -1);
 	link_flush(r);
 	uv_stop(&r->loop);
@@ -255,6 +259,23 @@ static void on_events(uv_async_t *wake)
 }
 
 /* ---- start ---- */
+
+static void event_viewer_closed(void *ctx, struct state_ref conversation)
+{
+	post(ctx, &(struct event_message){.event = EVENT_CONNECTION_CLOSED, .ref = conversation});
+}
+
+static int start_live(struct relay *r)
+{
+	return live_start(
+		&(struct live_config){.st = &r->st,
+				      .output_fd = r->output_fd,
+				      .counters = r->counters,
+				      .handshake_ms = (uint32_t)r->limits.handshake_timeout_ms,
+				      .closed = event_viewer_closed,
+				      .ctx = r},
+		&r->live);
+}
 
 static int start_workers(struct relay *r, const int *pipes)
 {
@@ -330,6 +351,8 @@ int relay_setup(struct relay *r, const struct link_message *m, const int *fds, u
 		err = start_workers(r, fds + SETUP_FDS);
 	if (err == 0)
 		err = compactor_start(r->output_fd, &compactor_events, r, &r->compactor);
+	if (err == 0)
+		err = start_live(r);
 	if (err == 0)
 		err = status_start(r, fds[2]);
 	if (err < 0)

@@ -7,8 +7,16 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "relayd/live.h"
 #include "relayd/lttng_data.h"
 #include "relayd/relay.h"
+
+static void take_viewer(struct relay *r, struct state_ref ref, int fd)
+{
+	/* At the end nobody serves it any more: sessiond-lite closes what it holds. */
+	if (!r->live || live_connection(r->live, ref, fd) < 0)
+		close(fd);
+}
 
 static void take_conversation(struct relay *r, struct state_ref ref, int fd)
 {
@@ -16,6 +24,8 @@ static void take_conversation(struct relay *r, struct state_ref ref, int fd)
 
 	if (slot && slot->role == CONVERSATION_LTTNG_DATA)
 		lttng_data_new(r, ref, fd);
+	else if (slot && slot->role == CONVERSATION_LTTNG_LIVE)
+		take_viewer(r, ref, fd);
 	else
 		conn_new(r, ref, fd);
 }

@@ -2,6 +2,8 @@
 /* live_catalog.c - see live_catalog.h. */
 #include "relayd/live_catalog.h"
 
+#include "common/ctf_place.h"
+
 static const struct source_slot *find_source(const struct state *st, uint64_t handle)
 {
 	struct state_ref ref = {.index = ctf_handle_index(handle), .id = ctf_handle_id(handle)};
@@ -90,7 +92,7 @@ bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t
 			      struct live_stream *ret)
 {
 	const struct source_slot *s = find_source(st, session);
-	const uint32_t *link;
+	const _Atomic uint32_t *link;
 	uint32_t next;
 	uint64_t id;
 
@@ -98,7 +100,7 @@ bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t
 		return false;
 	/* Streams are linked at the end, one at a time, while others follow the links. */
 	link = last ? &st->stream[last - 1].next : &s->first_stream;
-	next = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+	next = atomic_load_explicit(link, memory_order_acquire);
 	if (!next || next > st->header->capacity.streams)
 		return false;
 	id = atomic_load(&st->stream[next - 1].id);
@@ -122,6 +124,7 @@ bool live_catalog_where(const struct state *st, uint64_t handle, struct live_whe
 {
 	const struct stream_slot *s = find_stream(st, handle);
 	const struct ctf_stream_slot *c;
+	const char *path;
 
 	if (!s || s->source.index >= st->header->capacity.sources)
 		return false;
@@ -131,7 +134,8 @@ bool live_catalog_where(const struct state *st, uint64_t handle, struct live_whe
 	ctf_source_read(&st->ctf_source[s->source.index], &ret->source);
 	ret->tracefile_size = c->metadata ? 0 : c->tracefile_size; /* its name has no number */
 	ret->tracefile_count = c->tracefile_count;
-	copy_text(ret->path, sizeof(ret->path), c->path);
+	path = ctf_place_stream(st->ctf_source[s->source.index].minor, c->path);
+	copy_text(ret->path, sizeof(ret->path), path ? path : "");
 	copy_text(ret->name, sizeof(ret->name), c->name);
 	ret->over = ret->stream.state == STREAM_ENDED ||
 		    (c->metadata ? ret->stream.ctf.closed : complete(&ret->stream.ctf));

@@ -30,6 +30,7 @@
 struct conn;
 struct repair;
 struct link;
+struct live;
 struct shared_ports;
 struct status_server;
 
@@ -56,6 +57,7 @@ struct relay {
 	unsigned workers_stopped;
 	struct worker **workers;
 	struct compactor *compactor;
+	struct live *live; /* viewers; a thread of its own */
 	struct repair *repair;
 
 	struct mpsc events; /* [any] from workers and the compactor */

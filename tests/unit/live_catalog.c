@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* live_catalog.c - what viewers are told, out of a state memory made by hand. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "relayd/live_catalog.h"
@@ -100,6 +101,11 @@ Test(live_catalog, a_stream_is_over_when_all_that_was_said_has_come)
 	cr_assert_not_null(live_where_chunk(w, 1));
 	cr_assert_null(live_where_chunk(w, 2));
 	cr_assert_null(live_where_chunk(w, 0));
+	cr_assert_str_eq(w->path, "ust/uid/0/64-bit");
+	r.st.ctf_source[0].minor = 10;
+	snprintf(r.st.ctf_stream[0].path, CTF_PATH, "vm/s1-DT/ust/pid/x");
+	cr_assert(live_catalog_where(&r.st, t, w));
+	cr_assert_str_eq(w->path, "ust/pid/x", "below the session's place");
 	h = &live_rig_begin(&r, t)->ctf;
 	h->closed = 1;
 	h->last_seq = 5;
