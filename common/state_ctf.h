@@ -90,8 +90,6 @@ struct ctf_front_half {
 	/* Who put the last: a message is taken again after a kill, its order is not put again. */
 	uint64_t by_conversation; /* slot id */
 	uint64_t by_position;     /* ring position behind the part of the message that put it */
-	uint32_t controls;        /* control connections that are open */
-	uint32_t unused;
 };
 
 enum ctf_chunk_state {

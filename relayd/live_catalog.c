@@ -35,12 +35,14 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 	const struct source_slot *s = find_source(st, handle);
 	const struct ctf_source_slot *c;
 	struct ctf_source_half half;
+	struct source_front_half control;
 	struct ctf_front_half front;
 
 	/* What the front loop says of it is there once it has a worker. */
 	if (!s || s->protocol != PROTOCOL_LTTNG || !atomic_load(&s->worker))
 		return false;
 	c = &st->ctf_source[ctf_handle_index(handle)];
+	source_front_read(&s->front, &control);
 	ctf_front_read(c, &front);
 	ctf_source_read(c, &half);
 	memset(ret, 0, sizeof(*ret));
@@ -50,7 +52,7 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 	copy_text(ret->entry.host, sizeof(ret->entry.host), c->host);
 	copy_text(ret->entry.name, sizeof(ret->entry.name), c->session_name);
 	ret->over = atomic_load(&s->done) ||
-		    (!front.controls && atomic_load(&c->applied) >= front.ordered);
+		    (control.control_ended && atomic_load(&c->applied) >= front.ordered);
 	return !c->snapshot && atomic_load(&s->id) == ctf_handle_id(handle);
 }
 

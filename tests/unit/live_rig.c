@@ -61,8 +61,10 @@ void live_rig_chunk(struct live_rig *r, uint32_t source, uint32_t entry, uint64_
 
 void live_rig_controls(struct live_rig *r, uint32_t source, uint32_t controls)
 {
-	ctf_front_begin(&r->st.ctf_source[source])->controls = controls;
-	ctf_front_commit(&r->st.ctf_source[source]);
+	struct source_front_half *f = source_front_begin(&r->st.source[source].front);
+
+	f->control_ended = controls ? CLOSE_none : CLOSE_finished;
+	source_front_commit(&r->st.source[source].front);
 }
 
 void live_rig_publish(struct live_rig *r, uint32_t source, uint64_t streams)
@@ -104,7 +106,8 @@ uint64_t live_rig_stream(struct live_rig *r, uint32_t source, const char *name, 
 {
 	static const char path[] = "ust/uid/0/64-bit";
 	struct source_slot *s = &r->st.source[source];
-	uint32_t i = atomic_fetch_add(&r->st.header->high_stream, 1), *link = &s->first_stream;
+	uint32_t i = atomic_fetch_add(&r->st.header->high_stream, 1);
+	_Atomic uint32_t *link = &s->first_stream;
 	struct ctf_stream_slot *c = &r->st.ctf_stream[i];
 	struct stream_slot *t = &r->st.stream[i];
 	uint64_t handle;
