@@ -37,7 +37,7 @@ start_lttng_relay
 start_lttng
 lt_create s1 --live=50000
 lt_channel s1
-babeltrace2 "net://127.0.0.1:$live_port/host/$(uname -n)/s1" >"$work/viewer.txt" 2>"$work/viewer.log" &
+babeltrace2 -i lttng-live "net://127.0.0.1:$live_port/host/$(uname -n)/s1" >"$work/viewer.txt" 2>"$work/viewer.log" &
 viewer=$!
 watched() { [ "$("$real_dir/lttng_viewers.py" "$live_port" s1 2>/dev/null)" = 1 ]; }
 wait_for 15 "the viewer" watched
@@ -47,8 +47,6 @@ app_begin a until "$work/enough" 100
 kill_in_background & # the handshakes and commands below are part of it
 lt_channel_more() { lt enable-event -u -s s1 -c ch 'lttng_ust_tracef:nothing*'; }
 lt_channel_more
-lt stop s1
-lt start s1
 app_await a
 [ "$(cat "$work/killed")" = "$kills" ] || fail "$(cat "$work/killed") kills"
 last=0

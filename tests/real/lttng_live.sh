@@ -18,7 +18,7 @@ start_viewers() { # SESSION COUNT
 	local n
 	viewer_pids=()
 	for ((n = 1; n <= $2; n++)); do
-		babeltrace2 "$(live_url "$1")" >"$work/viewer-$1-$n.txt" 2>"$work/viewer-$1-$n.log" &
+		babeltrace2 -i lttng-live "$(live_url "$1")" >"$work/viewer-$1-$n.txt" 2>"$work/viewer-$1-$n.log" &
 		viewer_pids+=($!)
 	done
 	wait_for 15 "$2 viewers of session $1" watched_by "$1" "$2"
