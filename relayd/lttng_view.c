@@ -78,6 +78,15 @@ static void check_none(void *ctx)
 	*v->epoch = ++v->relay->check_epoch;
 }
 
+/* No half of a packet waits for the other. */
+static bool is_balanced(const struct lttng_viewer *v, const struct stream_half *h)
+{
+	if (!has_index(&v->relay->st.ctf_source[v->source.index]))
+		return true;
+	return h->ctf.any_data == h->ctf.any_index &&
+	       (!h->ctf.any_data || h->ctf.data_seq == h->ctf.index_seq);
+}
+
 static bool in_flight(void *ctx)
 {
 	const struct lttng_viewer *v = ctx;
@@ -92,6 +101,8 @@ static bool in_flight(void *ctx)
 		if (*v->epoch && v->relay->checked[i - 1] == *v->epoch)
 			continue;
 		stream_read(&st->stream[i - 1], &h);
+		if (!*v->epoch && is_balanced(v, &h)) /* a kill took the marks */
+			continue;
 		if (!h.ctf.closed || !is_stored(v, &st->stream[i - 1], h.ctf.last_seq))
 			return true;
 	}

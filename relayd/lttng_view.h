@@ -3,8 +3,8 @@
  * lttng_view.h - what an LTTng control conversation asks of the state memory (struct lttng_view).
  *
  * Thread: the front loop's. Nothing here waits, and nothing is written but the check marks of
- * data-pending, which live in the process only: a kill between BEGIN and END lets END say "in
- * flight", and the client asks again.
+ * data-pending, which live in the process only: after a kill between BEGIN and END, END answers
+ * from whether a half of a packet waits for the other.
  */
 #ifndef TRACERELAY_RELAYD_LTTNG_VIEW_H
 #define TRACERELAY_RELAYD_LTTNG_VIEW_H
