@@ -64,20 +64,21 @@ static void prepare(struct turn *t, const struct conversation_half *h)
 /* ---- what sessiond-lite is asked for ---- */
 
 /* The first connection of a client session says what is known of it. */
-static void introduce(struct turn *t, struct source_slot *source)
+static void introduce(struct turn *t)
 {
 	const struct lttng_session *m = &t->out.session;
 	struct ctf_source_slot *s = &t->c->relay->st.ctf_source[t->c->granted.index];
 
-	if (atomic_load(&source->worker))
+	if (s->minor)
 		return;
-	s->minor = t->s.minor;
 	s->live_timer_us = m->live_timer_us;
 	s->snapshot = m->snapshot;
 	s->name_has_time = m->name_has_time;
 	memcpy(s->session_name, m->name, sizeof(s->session_name));
 	memcpy(s->host, m->host, sizeof(s->host));
 	memcpy(s->base_path, m->base_path, sizeof(s->base_path));
+	atomic_thread_fence(memory_order_release);
+	s->minor = t->s.minor; /* known from here on, also after a kill */
 }
 
 /* True: the source is there, as t->in.granted. */
@@ -96,7 +97,7 @@ static bool find_source(struct turn *t)
 		/* One that is about to end takes nobody in; behind its end there is a new one. */
 		if (source_front_now(&s->front)->control_ended)
 			return false;
-		introduce(t, s);
+		introduce(t);
 		source_front_adopt(r, s);
 		t->in.granted = t->viewer.source = c->granted;
 		return true;
@@ -186,15 +187,30 @@ static bool speaks(const struct relay *r, const struct conn *but, struct state_r
 		memcpy(&s, conversation_now(c->slot)->dialect, sizeof(s));
 		if (s.source == 1 + source.index && s.source_id == source.id)
 			return true;
+		/* sessiond-lite gave it the source; it has not been told so yet. */
+		if (!s.source && atomic_load(&c->slot->source) == 1 + source.index)
+			return true;
 	}
 	return false;
+}
+
+/* One that sessiond-lite gave to a connection that ends before it was told. */
+static struct source_slot *given(const struct conn *c, struct state_ref *ret)
+{
+	uint32_t n = atomic_load(&c->slot->source);
+	struct source_slot *s = n ? &c->relay->st.source[n - 1] : NULL;
+
+	if (!s || !atomic_load(&s->id) || s->protocol != PROTOCOL_LTTNG)
+		return NULL;
+	*ret = state_ref_of_source(&c->relay->st, s);
+	return s;
 }
 
 static void control_ended(struct conn *c, const struct lttng_control *s, bool orderly,
 			  enum close_reason reason)
 {
 	struct state_ref ref = {.index = s->source - 1, .id = s->source_id};
-	struct source_slot *slot = s->source ? state_source(&c->relay->st, ref) : NULL;
+	struct source_slot *slot = s->source ? state_source(&c->relay->st, ref) : given(c, &ref);
 	struct lttng_origin origin = {.conversation = c->ref.id, .position = CTF_NONE};
 	struct ctf_order leave = {
 		.type = CTF_ORDER_LEAVE, .flag = orderly ? 0 : reason, .number = c->ref.id};

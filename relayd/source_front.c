@@ -70,12 +70,19 @@ static uint32_t leased_streams(const struct source_slot *s)
 	return s->protocol == PROTOCOL_LTTNG ? 0 : s->first_stream;
 }
 
+/* A client session of which nothing is known yet: its connection was not told that it is there. */
+static bool is_unknown(const struct relay *r, const struct source_slot *s)
+{
+	return s->protocol == PROTOCOL_LTTNG && !source_front_now(&s->front)->control_ended &&
+	       !r->st.ctf_source[state_ref_of_source(&r->st, s).index].minor;
+}
+
 void source_front_adopt(struct relay *r, struct source_slot *s)
 {
 	struct state_ref ref = state_ref_of_source(&r->st, s);
 	uint32_t w = atomic_load(&s->worker);
 
-	if (atomic_load(&s->done) || r->adopted[ref.index] == ref.id)
+	if (atomic_load(&s->done) || r->adopted[ref.index] == ref.id || is_unknown(r, s))
 		return;
 	r->adopted[ref.index] = ref.id;
 	if (!w) {
@@ -120,6 +127,7 @@ void source_front_control_ended(struct relay *r, struct source_slot *s, bool ord
 	f->closed_in_order = orderly;
 	f->metadata_complete = f->metadata_complete || s->protocol == PROTOCOL_TRACE_CMD_V1;
 	source_front_commit(&s->front);
+	source_front_adopt(r, s); /* nobody may have, if its connection ended that early */
 	ask_drain(r, s);
 	source_front_look(r, s);
 }
