@@ -108,6 +108,8 @@ void ctf_source_run(struct ctf_source *s);
 void ctf_source_tick(struct ctf_source *s);
 /* The object of a stream of this source, made if need be; NULL if it is not one. */
 struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint64_t id);
+/* A data connection may still bring what is missing. */
+bool ctf_source_may_come(struct ctf_source *s);
 bool ctf_source_stopped(const struct ctf_source *s);
 /* A write failed: logged once an episode; packets are discarded until there is room. */
 void ctf_source_disk_trouble(struct ctf_source *s, int error);

@@ -100,7 +100,8 @@ static bool hopeless(struct ctf_source *s, const struct ctf_stream *t, uint64_t 
 	source_front_read(&s->slot->front, &f);
 	if (s->ending || t->orphan)
 		return true;
-	if (f.control_ended && f.drained && cds_list_empty(&s->connections))
+	if (f.control_ended && f.drained && cds_list_empty(&s->connections) &&
+	    !ctf_source_may_come(s))
 		return true;
 	return ctf_now_ms() - s->blocked_since_ms >= (int64_t)(limit ? limit : CTF_STALL_MS);
 }

@@ -223,7 +223,7 @@ static bool all_complete(struct ctf_source *s)
  * restart), or one of this host whose first header has not been read yet. The latter may be another
  * session's that never sends: it is not waited for longer than for a packet that has begun.
  */
-static bool may_come(struct ctf_source *s)
+bool ctf_source_may_come(struct ctf_source *s)
 {
 	const struct state *st = s->worker->st;
 	uint32_t high = atomic_load(&st->header->high_conversation);
@@ -276,7 +276,7 @@ static bool at_end(struct ctf_source *s)
 		end_connections(s, CLOSE_finished);
 	if (!cds_list_empty(&s->connections))
 		return false;
-	if (!all_complete(s) && may_come(s))
+	if (!all_complete(s) && ctf_source_may_come(s))
 		return false;
 	s->ending = true;
 	return true;

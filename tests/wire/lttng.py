@@ -686,7 +686,6 @@ def weakness_replies_left_unread():
 
 
 @case
-@known("a client that is cut at once loses what its data socket still held, now and then")
 def cut_in_a_packet():
     """Whole packets stay, half ones go, the index fits, babeltrace2 reads it."""
     not_stock("lttng-relayd leaves half packets")
@@ -705,7 +704,6 @@ def cut_in_a_packet():
 
 
 @case
-@known("likewise")
 def cut_between_the_halves():
     """Data without index, and index without data."""
     not_stock("lttng-relayd holds the stream for ever")
