@@ -181,10 +181,32 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (c->closing || c->waiting)
 		return;
+	c->progress_ms = ctf_now_ms();
 	worker_turn_begin(w);
 	turn(c);
 	ctf_source_run(s);
 	worker_turn_end(w);
+}
+
+/* A header or packet has begun. */
+static bool inside(const struct ctf_connection *c)
+{
+	return phase(c) != CTF_DATA_HEADER || conversation_received(conversation_now(c->slot));
+}
+
+void ctf_connection_tick(struct ctf_source *s)
+{
+	int64_t limit = (int64_t)s->worker->config.stall_timeout_ms, now = ctf_now_ms();
+	struct ctf_connection *c, *next;
+
+	if (!limit)
+		return;
+	cds_list_for_each_entry_safe (c, next, &s->connections, node) {
+		if (!c->progress_ms)
+			c->progress_ms = now; /* handed over */
+		if (!c->closing && !c->waiting && inside(c) && now - c->progress_ms >= limit)
+			ctf_connection_end(c, CLOSE_stall_timeout);
+	}
 }
 
 void ctf_connection_resume(struct ctf_source *s)

@@ -60,7 +60,8 @@ struct ctf_connection {
 	struct cds_list_head node; /* of source->connections */
 	uv_poll_t poll;
 	int fd;
-	bool waiting; /* for an order: not polled */
+	bool waiting;        /* for an order: not polled */
+	int64_t progress_ms; /* CLOCK_MONOTONIC of its last turn; 0: none yet */
 	bool closing;
 };
 
@@ -131,6 +132,8 @@ bool ctf_order_all_applied(const struct ctf_source *s);
 
 /* Takes descriptor and slot over. */
 void ctf_connection_attach(struct worker *w, struct state_ref ref, int fd);
+/* Once in a while: a packet that has begun must go on. */
+void ctf_connection_tick(struct ctf_source *s);
 /* Those that waited for an order look again. */
 void ctf_connection_resume(struct ctf_source *s);
 void ctf_connection_end(struct ctf_connection *c, enum close_reason why);

@@ -400,5 +400,6 @@ void ctf_source_run(struct ctf_source *s)
 void ctf_source_tick(struct ctf_source *s)
 {
 	retry_disk(s);
+	ctf_connection_tick(s);
 	ctf_source_run(s);
 }

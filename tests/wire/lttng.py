@@ -614,7 +614,6 @@ def weakness_session_named_with_a_dot():
 
 
 @case
-@known("a packet that stalls on its data connection is not ended by limits.stall-timeout yet")
 def stalls():
     """Halves of messages and packets time out; silence between them is legal."""
     not_stock()
