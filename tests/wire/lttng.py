@@ -784,7 +784,6 @@ def killed_at_every_step():
 
 
 @case
-@known("a rotation is not over within 10 s behind some kills")
 def killed_while_rotating():
     not_stock()
     with lttng_relay() as relay:
