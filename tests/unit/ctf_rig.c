@@ -239,8 +239,7 @@ void ctf_rig_stream(struct ctf_rig *r, unsigned i, bool metadata, uint64_t trace
 	atomic_store(&t->id, stream_id(i));
 	while (last && r->st.stream[last - 1].next)
 		last = r->st.stream[last - 1].next;
-	__atomic_store_n(last ? &r->st.stream[last - 1].next : &r->source->first_stream, i + 1,
-			 __ATOMIC_RELEASE);
+	atomic_store(last ? &r->st.stream[last - 1].next : &r->source->first_stream, i + 1);
 	ctf_rig_order(r, CTF_ORDER_STREAM, (int)i, 0, 0, 0, NULL, 0);
 }
 

@@ -156,7 +156,7 @@ Test(listener, slots_tell_what_is_spoken)
 
 		cr_assert_eq(listener_get(rig.listeners, (size_t)role + 1, &info), 0);
 		cr_assert_eq(info.at.port, port);
-		cr_assert_eq(info.role, role);
+		cr_assert_eq((int)info.role, role);
 		cr_assert_str_eq(listener_role_name(info.role), names[role]);
 		fd[role] = rig_connect("127.0.0.5", "127.0.0.1", port);
 		rig_receive(&rig, &m, fds, &n);

@@ -450,7 +450,7 @@ class Viewer:
     """A live viewer, as strict as babeltrace2. Stream entries: {handle: (trace, is_metadata, path, name)}."""
 
     def __init__(self, relay, source=None):
-        self.relay, self.streams = relay, {}
+        self.relay, self.streams, self.attached = relay, {}, []
         self.sock = connect(("127.0.0.1", relay.live_port), source)
 
     def send(self, cmd, body=b""):
@@ -489,6 +489,7 @@ class Viewer:
             self.streams[handle] = (trace, metadata, path, name)
 
     def attach(self, session, seek=2):
+        self.attached.append(session)
         status, count = struct.unpack(">II", self.ask(ATTACH, struct.pack(">QQI", session, 0, seek), 8))
         self.read_streams(count if status == 1 else 0)
         return status
@@ -518,7 +519,16 @@ class Viewer:
             text += read(self.sock, length)
 
     def handle_of(self, name):
-        return next(h for h, (_, _, _, its) in self.streams.items() if its == name)
+        """A stream is there for viewers when the relay has done what its client said, not when it has answered."""
+
+        def look():
+            found = [h for h, (_, _, _, its) in self.streams.items() if its == name]
+            if not found:
+                for session in self.attached:
+                    self.new_streams(session)
+            return found
+
+        return wait_for(f"stream {name}", look)[0]
 
     def close(self):
         self.sock.close()
