@@ -39,15 +39,12 @@ bool ctf_order_all_applied(const struct ctf_source *s)
 
 /* ---- one order each ---- */
 
-static int apply_stream(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
+static int open_stream(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
 {
 	const struct ctf_source_half *sh;
 	struct stream_half *h;
-	int r;
+	int r = ctf_session_dir_claim(s, t);
 
-	if (stream_now(t->slot)->ctf.opened)
-		return 0;
-	r = ctf_session_dir_claim(s, t);
 	if (r < 0)
 		return r;
 	sh = ctf_source_now(s->ctf);
@@ -68,7 +65,20 @@ static int apply_stream(struct ctf_source *s, struct ctf_stream *t, const struct
 	h->ctf.chunk_serial = sh->current ? sh->chunk[sh->current - 1].serial : 0;
 	h->chunk_number = (uint32_t)h->ctf.chunk_serial;
 	stream_commit(t->slot);
-	if (sh->current)
+	return 0;
+}
+
+static int apply_stream(struct ctf_source *s, struct ctf_stream *t, const struct order *o)
+{
+	const struct stream_half *h = stream_now(t->slot);
+	int r = h->ctf.opened ? 0 : open_stream(s, t, o);
+
+	if (r < 0)
+		return r;
+	/* Also when a killed relayd had opened it, but not made its file: of a stream without
+	 * packets it is the only trace. */
+	h = stream_now(t->slot);
+	if (h->ctf.chunk && !h->ctf.file_made)
 		(void)ctf_file_data(t); /* made later if this fails */
 	return 0;
 }

@@ -1020,7 +1020,6 @@ def viewer_garbage():
 
 
 @case
-@known("a stream's file is missing behind some kills")
 def viewer_killed_at_every_step():
     """relayd is killed before each request: the conversation and its cursors go on."""
     not_stock()
