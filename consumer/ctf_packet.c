@@ -139,23 +139,6 @@ int ctf_packet_begin(struct ctf_connection *c)
 
 /* ---- moves ---- */
 
-static int drain(const struct worker *w, int out_fd, loff_t *offset, size_t *left)
-{
-	while (*left) {
-		ssize_t k = splice(w->config.pipe_read, NULL, out_fd, offset, *left,
-				   SPLICE_F_MOVE | SPLICE_F_MORE);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -errno;
-		if (k == 0)
-			return -EIO;
-		*left -= (size_t)k;
-	}
-	return 0;
-}
-
 /* The connection's and the stream's halves as they are after the whole move. */
 static void apply(struct worker *w, struct ctf_stream *t, struct conversation_slot *slot)
 {
@@ -209,7 +192,7 @@ static void complete(struct ctf_stream *t, struct conversation_slot *slot, size_
 	if (m->store) {
 		int fd = ctf_file_data(t);
 		loff_t offset = (loff_t)(d.offset + m->done + m->n - left);
-		int r = fd < 0 ? fd : drain(w, fd, &offset, &left);
+		int r = fd < 0 ? fd : move_drain(w, fd, &offset, &left);
 
 		if (r < 0) {
 			ctf_source_disk_trouble(t->source, r);
@@ -226,7 +209,7 @@ static void complete(struct ctf_stream *t, struct conversation_slot *slot, size_
 			d.cause = m->cause;
 			set_data(slot, &d);
 		}
-		(void)drain(w, w->null_fd, NULL, &left);
+		(void)move_drain(w, w->null_fd, NULL, &left);
 		counters_add(w->counters, COUNTER_bytes_discarded_disk + m->cause, m->n);
 	}
 	apply(w, t, slot);

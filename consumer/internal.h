@@ -136,6 +136,11 @@ void consumer_stream_drop(struct consumer_stream *t);
  */
 ssize_t move_stream(struct consumer_stream *t);
 ssize_t move_datagrams(struct consumer_stream *t);
+/*
+ * Empty the worker's pipe. @out_fd with @offset, or the null device with NULL. @left bytes are in
+ * it. Return 0, or negative errno of the output with *left what is still in the pipe.
+ */
+int move_drain(const struct worker *w, int out_fd, loff_t *offset, size_t *left);
 /* A first datagram. */
 void move_inbox(struct consumer_stream *t, unsigned inbox);
 /* One whose source has finished meanwhile: thrown away, and counted as a stray. */

@@ -70,11 +70,7 @@ static void become_idle(struct worker *w)
 	move_commit(w->slot);
 }
 
-/*
- * Empty the pipe. @out_fd with @offset, or the null device with NULL. @left bytes are in the pipe.
- * Return 0, or negative errno of the output with *left what is still in the pipe.
- */
-static int drain(const struct worker *w, int out_fd, loff_t *offset, size_t *left)
+int move_drain(const struct worker *w, int out_fd, loff_t *offset, size_t *left)
 {
 	while (*left) {
 		ssize_t k = splice(w->config.pipe_read, NULL, out_fd, offset, *left,
@@ -124,7 +120,7 @@ static void complete(struct worker *w, struct consumer_stream *t, size_t left)
 	if (m->kind == MOVE_STORE) {
 		int fd = chunk_data_file(t->source, stream_now(t->slot)->chunk);
 		loff_t offset = (loff_t)(place_in_file(t, m->position) + m->n - left);
-		int r = fd < 0 ? fd : drain(w, fd, &offset, &left);
+		int r = fd < 0 ? fd : move_drain(w, fd, &offset, &left);
 
 		if (r < 0) {
 			disk_trouble_note(t->source, r);
@@ -133,7 +129,7 @@ static void complete(struct worker *w, struct consumer_stream *t, size_t left)
 	}
 	m = move_now(w->slot);
 	if (m->kind == MOVE_DISCARD) {
-		(void)drain(w, w->null_fd, NULL, &left);
+		(void)move_drain(w, w->null_fd, NULL, &left);
 		counters_add(w->counters, COUNTER_bytes_discarded_disk + m->cause, m->n);
 	} else {
 		counters_add(w->counters, COUNTER_bytes_stored, m->n);
@@ -251,7 +247,7 @@ uint64_t move_abandon(struct worker *w)
 
 	for (unsigned i = 0; m->kind == MOVE_DATAGRAMS && i < STATE_BATCH; i++)
 		lost += m->datagram[i].msg_len;
-	(void)drain(w, w->null_fd, NULL, &left);
+	(void)move_drain(w, w->null_fd, NULL, &left);
 	become_idle(w);
 	return lost;
 }

@@ -84,7 +84,7 @@ struct mmsghdr *conversation_prepare_receive(struct conversation_slot *c, int64_
 	return &next->receive;
 }
 
-struct mmsghdr *conversation_prepare_send(struct conversation_slot *c)
+struct mmsghdr *conversation_prepare_send_of(struct conversation_slot *c, uint8_t *reply)
 {
 	const struct conversation_half *h = conversation_now(c);
 	struct conversation_half *next;
@@ -94,12 +94,17 @@ struct mmsghdr *conversation_prepare_send(struct conversation_slot *c)
 	next = conversation_begin(c);
 	next->sent_base = conversation_sent(h);
 	memset(&next->send, 0, sizeof(next->send));
-	next->send_iov[0].iov_base = c->reply + next->sent_base;
+	next->send_iov[0].iov_base = reply + next->sent_base;
 	next->send_iov[0].iov_len = next->reply_len - next->sent_base;
 	next->send.msg_hdr.msg_iov = next->send_iov;
 	next->send.msg_hdr.msg_iovlen = 1;
 	conversation_commit_step(c);
 	return &next->send;
+}
+
+struct mmsghdr *conversation_prepare_send(struct conversation_slot *c)
+{
+	return conversation_prepare_send_of(c, c->reply);
 }
 
 void conversation_note_eof(struct conversation_slot *c, enum close_reason reason)

@@ -31,6 +31,9 @@ void conversation_fold(struct conversation_slot *c, int64_t now_ms);
 /* The reply of the step: that many bytes stand in slot->reply. */
 void conversation_set_reply(struct conversation_half *next, size_t len);
 
+/* As conversation_prepare_send(), of a reply that stands elsewhere in the state memory. */
+struct mmsghdr *conversation_prepare_send_of(struct conversation_slot *c, uint8_t *reply);
+
 /* All unread bytes in one piece; valid until something is received. */
 struct conversation_view {
 	uint64_t begin; /* ring position of bytes[0] */

@@ -2,20 +2,7 @@
 /* live_turn.c - see live_turn.h. */
 #include "relayd/live_turn.h"
 
-#include <assert.h>
-
-static void fault(const char *where)
-{
-	if (conversation_fault)
-		conversation_fault(where);
-}
-
-static void commit(struct conversation_slot *c)
-{
-	fault("before commit");
-	conversation_commit(c);
-	fault("behind commit");
-}
+#include "relayd/conversation_step.h"
 
 void live_turn_viewer(const struct conversation_slot *c, struct live_viewer *ret)
 {
@@ -40,14 +27,13 @@ void live_turn_open(struct conversation_slot *c, struct viewer_slot *v)
 static size_t view(const struct conversation_slot *c, uint8_t *to)
 {
 	const struct conversation_half *h = conversation_now(c);
-	uint64_t len = conversation_received(h) - h->consumed;
+	size_t len = conversation_unread(h);
 
-	assert(len <= STATE_RING);
 	if (len > LIVE_REQUEST_MAX)
 		len = LIVE_REQUEST_MAX;
-	for (uint64_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		to[i] = c->ring[(h->consumed + i) & (STATE_RING - 1)];
-	return (size_t)len;
+	return len;
 }
 
 void live_turn_close(struct conversation_slot *c, enum close_reason reason)
@@ -58,7 +44,7 @@ void live_turn_close(struct conversation_slot *c, enum close_reason reason)
 		return;
 	next = conversation_begin(c);
 	next->closing = 1 + (uint32_t)reason;
-	commit(c);
+	conversation_commit_step(c);
 }
 
 /* The peer said FIN: an end; anything else that ended the receiving is its own reason. */
@@ -81,7 +67,7 @@ unsigned live_turn_run(struct conversation_slot *c, struct viewer_slot *v,
 
 	if (h->closing)
 		return CONVERSATION_ENDED;
-	if (conversation_sent(h) < h->reply_len)
+	if (conversation_sending(h))
 		return CONVERSATION_SEND;
 	in.len = view(c, bytes);
 	in.position = h->consumed;
@@ -96,32 +82,17 @@ unsigned live_turn_run(struct conversation_slot *c, struct viewer_slot *v,
 		live_turn_close(c, end_reason(conversation_now(c), out.reason));
 		return CONVERSATION_ENDED;
 	}
-	fault("behind the reply");
+	conversation_here("behind the reply");
 	memcpy(next->dialect, &s, sizeof(s));
 	next->consumed += out.consumed;
-	next->reply_len = (uint32_t)out.reply_len;
-	next->sent_base = 0;
-	memset(&next->send, 0, sizeof(next->send));
-	commit(c);
+	conversation_set_reply(next, out.reply_len);
+	conversation_commit_step(c);
 	live_viewer_apply(&s, v);
-	fault("behind apply");
+	conversation_here("behind apply");
 	return CONVERSATION_SEND;
 }
 
 struct mmsghdr *live_turn_prepare_send(struct conversation_slot *c, struct viewer_slot *v)
 {
-	const struct conversation_half *h = conversation_now(c);
-	struct conversation_half *next;
-
-	if (h->closing || conversation_sent(h) >= h->reply_len)
-		return NULL;
-	next = conversation_begin(c);
-	next->sent_base = conversation_sent(h);
-	memset(&next->send, 0, sizeof(next->send));
-	next->send_iov[0].iov_base = v->reply + next->sent_base;
-	next->send_iov[0].iov_len = next->reply_len - next->sent_base;
-	next->send.msg_hdr.msg_iov = next->send_iov;
-	next->send.msg_hdr.msg_iovlen = 1;
-	commit(c);
-	return &next->send;
+	return conversation_prepare_send_of(c, v->reply);
 }
