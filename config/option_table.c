@@ -178,7 +178,6 @@ const struct option_row option_rows[] = {
 		.min = 10 * MS,
 		.max = HOUR,
 		.reloadable = true,
-		.served = true,
 		.help = "Longest time that data of an LTTng source is left unread because it "
 			"cannot "
 			"be stored; then it is discarded and counted.",
@@ -203,7 +202,6 @@ const struct option_row option_rows[] = {
 		.min = 64 * KIB,
 		.max = GIB,
 		.reloadable = true,
-		.served = true,
 		.help = "Metadata of a source that may wait to be stored.",
 	},
 	{
