@@ -124,7 +124,7 @@ struct ctf_source_half {
 struct ctf_source_slot {
 	struct ctf_key key; /* [S] */
 	/* [F] from CREATE_SESSION, before source_slot.worker is set. Names hold no '/'. */
-	uint32_t minor;
+	_Atomic uint32_t minor; /* written last: what stands here is known */
 	uint32_t live_timer_us; /* 0: not live */
 	uint32_t snapshot;
 	uint32_t name_has_time; /* the name carries the creation time already */

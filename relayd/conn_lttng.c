@@ -77,8 +77,7 @@ static void introduce(struct turn *t)
 	memcpy(s->session_name, m->name, sizeof(s->session_name));
 	memcpy(s->host, m->host, sizeof(s->host));
 	memcpy(s->base_path, m->base_path, sizeof(s->base_path));
-	atomic_thread_fence(memory_order_release);
-	s->minor = t->s.minor; /* known from here on, also after a kill */
+	atomic_store(&s->minor, t->s.minor); /* known from here on, also after a kill */
 }
 
 /* True: the source is there, as t->in.granted. */

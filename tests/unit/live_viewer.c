@@ -217,8 +217,10 @@ static void ask(struct peer *p, struct live_request m, size_t reply_len)
 
 static struct peer new_peer(void)
 {
-	struct peer p = {.v = calloc(1, sizeof(*p.v))};
+	struct peer p = {.v = aligned_alloc(_Alignof(struct viewer_slot), sizeof(*p.v))};
 
+	cr_assert_not_null(p.v);
+	memset(p.v, 0, sizeof(*p.v));
 	return p;
 }
 
