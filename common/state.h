@@ -376,10 +376,11 @@ enum move_kind {
 };
 
 struct move_half {
-	uint32_t kind;  /* enum move_kind */
-	uint32_t cause; /* enum discard, for bytes that are not stored */
-	uint32_t store; /* datagrams: 1 = into the file */
-	uint32_t inbox; /* MOVE_INBOX: which */
+	uint32_t kind;           /* enum move_kind */
+	uint32_t cause;          /* enum discard, for bytes that are not stored */
+	uint32_t store;          /* datagrams: 1 = into the file */
+	uint32_t inbox;          /* MOVE_INBOX: which */
+	uint64_t inbox_sequence; /* and what it held: it may have been freed and filled again */
 	struct state_ref stream;
 	uint64_t n; /* bytes: 0 while the pipe is being filled, else what is being drained */
 	/* The stream before the move; with n they give the absolute values after it. */

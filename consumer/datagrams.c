@@ -248,7 +248,8 @@ static void complete_inbox(struct worker *w, struct consumer_stream *t)
 	struct inbox_slot *slot = &w->st->inbox[m->inbox];
 	const struct inbox_half *in = inbox_now(slot);
 
-	if (in->state == INBOX_ASSIGNED && in->stream.id == t->ref.id) {
+	if (in->state == INBOX_ASSIGNED && in->stream.id == t->ref.id &&
+	    in->sequence == m->inbox_sequence) {
 		struct batch b = {.drops = stream_now(t->slot)->drop_counter, .told = in->drops};
 		struct page_format format;
 
@@ -271,6 +272,7 @@ void move_inbox(struct consumer_stream *t, unsigned inbox)
 	struct move_half *m = begin(w, t, MOVE_INBOX);
 
 	m->inbox = inbox;
+	m->inbox_sequence = inbox_now(&w->st->inbox[inbox])->sequence;
 	move_commit(w->slot);
 	complete_inbox(w, t);
 }

@@ -350,6 +350,54 @@ Test(worker, killed_while_the_last_chunk_freezes)
 	rig_free(&rig);
 }
 
+/* Killed when a first datagram is stored and its inbox slot already holds the next one. */
+Test(worker, killed_behind_a_freed_inbox_slot)
+{
+	struct inbox_slot *inbox;
+	struct inbox_half *in;
+	struct move_half *m;
+	pid_t pid;
+	int status;
+
+	rig_make(&rig, TRANSPORT_UDP);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		rig_start(&rig);
+		rig_metadata(&rig, 7, SIZE_MAX);
+		rig_send_pages(&rig, 0, 0, 1);
+		for (;;)
+			pause();
+	}
+	rig_wait(rig_stream(&rig, 0).ledger.stored == RIG_PAGE);
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	m = move_begin(&rig.st.worker[0]);
+	*m = (struct move_half){.kind = MOVE_INBOX,
+				.store = 1,
+				.inbox_sequence = 1,
+				.stream = {.id = atomic_load(&rig.st.stream[0].id)}};
+	move_commit(&rig.st.worker[0]);
+	inbox = &rig.st.inbox[0];
+	cr_assert_eq(state_touch(&rig.st, inbox, sizeof(*inbox)), 0);
+	rig_page(inbox->buffer, 0, 1);
+	in = inbox_begin(inbox);
+	in->state = INBOX_ASSIGNED;
+	in->stream = m->stream;
+	in->sequence = 2;
+	in->datagram.msg_len = RIG_PAGE;
+	inbox_commit(inbox);
+	rig_start(&rig);
+	worker_inbox(rig.worker, 0);
+	rig_wait(rig_stream(&rig, 0).ledger.stored == 2 * RIG_PAGE);
+	rig_end_control(&rig, true);
+	rig_wait(rig.finished);
+	rig_chunk_open(&rig, "trace.dat", &chunk);
+	rig_chunk_expect(&chunk, 0, 0, 2, false);
+	rig_chunk_close(&chunk);
+	rig_free(&rig);
+}
+
 Test(worker, finished_behind_the_last_descriptor)
 {
 	rig_make(&rig, TRANSPORT_TCP);
