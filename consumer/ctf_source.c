@@ -271,6 +271,10 @@ static bool at_end(struct ctf_source *s)
 	}
 	if (!f.control_ended || !f.drained)
 		return false;
+	/* What it said last may have come since this turn's first look. */
+	know_streams(s);
+	while (ctf_order_apply(s))
+		;
 	/* Some clients leave the data connections of their snapshots open for ever. */
 	if (ctf_order_all_applied(s) && all_complete(s))
 		end_connections(s, CLOSE_finished);
@@ -320,7 +324,7 @@ static bool end(struct ctf_source *s)
 	if (!at_end(s))
 		return false;
 	know_streams(s);
-	while (ctf_order_apply(s))
+	while (ctf_order_apply(s)) /* with the source's end they wait for nothing any more */
 		;
 	if (!ctf_order_all_applied(s) && !s->worker->stopping)
 		return false; /* the disk refuses */

@@ -469,6 +469,7 @@ int daemon_create(const struct options *options, int report, struct daemon **ret
 	    (r = make_sources(d)) < 0 || (r = make_supervisor(d)) < 0)
 		goto fail;
 	d->requests = (struct request_context){.sources = d->sources,
+					       .listeners = d->listeners,
 					       .link = d->link,
 					       .supervisor = d->supervisor,
 					       .hold = d->hold,

@@ -146,6 +146,13 @@ fail:
 	return r;
 }
 
+void listener_drain(struct listeners *l, enum conversation_role role)
+{
+	for (struct listener *li = l->first; li; li = li->next)
+		if (li->role == role)
+			accept_socket_drain(li->accepting);
+}
+
 static void remove_at(struct listeners *l, struct listener **place)
 {
 	struct listener *li = *place;

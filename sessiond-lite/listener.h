@@ -37,6 +37,10 @@ void listener_free(struct listeners *l); /* NULL is a no-op */
 int listener_add(struct listeners *l, const struct addr *at, enum conversation_role role,
 		 uint32_t own_session, struct addr *ret_bound);
 
+/* Accept at once what waits on the ports of a role: before relayd decides that nothing more comes.
+ */
+void listener_drain(struct listeners *l, enum conversation_role role);
+
 /* Close the ports of a session (destroy-session). What was accepted stays. */
 void listener_remove(struct listeners *l, uint32_t own_session);
 

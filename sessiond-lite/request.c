@@ -52,6 +52,9 @@ static void on_match(struct request_context *c, const struct link_message *m, in
 static void on_drain(struct request_context *c, const struct link_message *m, int *fds)
 {
 	(void)fds;
+	/* Data of any LTTng source may wait there, whose header only relayd can read. */
+	if (sources_is_lttng(c->sources, m->ref))
+		listener_drain(c->listeners, CONVERSATION_LTTNG_DATA);
 	sources_drain(c->sources, m);
 }
 

@@ -11,6 +11,7 @@
 #include "common/link.h"
 #include "sessiond-lite/catalog.h"
 #include "sessiond-lite/hold.h"
+#include "sessiond-lite/listener.h"
 #include "sessiond-lite/relayd_link.h"
 #include "sessiond-lite/sources.h"
 #include "sessiond-lite/supervisor.h"
@@ -18,6 +19,7 @@
 /* Everybody whom a message may concern; borrowed. */
 struct request_context {
 	struct sources *sources;
+	struct listeners *listeners;
 	struct relayd_link *link;
 	struct supervisor *supervisor;
 	struct hold *hold;

@@ -345,6 +345,13 @@ static void on_data_connection(void *context, int fd, const struct addr *peer, u
 	relayd_link_stream(s->link, ref);
 }
 
+bool sources_is_lttng(const struct sources *s, struct state_ref source)
+{
+	const struct source_slot *slot = state_source(s->st, source);
+
+	return slot && slot->protocol == PROTOCOL_LTTNG;
+}
+
 void sources_drain(struct sources *s, const struct link_message *m)
 {
 	struct source_slot *slot = state_source(s->st, m->ref);

@@ -40,6 +40,8 @@ void sources_free(struct sources *s); /* NULL is a no-op */
 void sources_lease(struct sources *s, const struct link_message *m);
 void sources_match(struct sources *s, const struct link_message *m);
 void sources_drain(struct sources *s, const struct link_message *m);
+/* True of an LTTng source: its data comes in on ports that it shares with others. */
+bool sources_is_lttng(const struct sources *s, struct state_ref source);
 void sources_udp_socket(struct sources *s, const struct link_message *m);
 void sources_ctf_source(struct sources *s, const struct link_message *m);
 void sources_ctf_stream(struct sources *s, const struct link_message *m);

@@ -45,7 +45,8 @@ void catalog_compacted(struct catalog *c, const char *path, int error)
 static void start(struct rig *rig, struct request_context *c)
 {
 	rig_start(rig, &(struct rig_config){0});
-	*c = (struct request_context){.sources = rig->sources, .link = rig->link};
+	*c = (struct request_context){
+		.sources = rig->sources, .listeners = rig->listeners, .link = rig->link};
 	cr_assert_eq(hold_create(&c->hold), 0);
 }
 
@@ -93,6 +94,35 @@ Test(request, reaches_its_module)
 	m = (struct link_message){.type = LINK_CTF_STREAM, .ref = {.index = 1, .id = 1}};
 	request_handle(&c, &m, NULL, 0);
 	rig_expect(&rig, LINK_CTF_STREAM_MADE, &m);
+	stop(&rig, &c);
+}
+
+/* Else relayd takes a source for ended whose only data connection waits to be accepted. */
+Test(request, drained_comes_behind_lttng_data_that_waited)
+{
+	struct rig rig;
+	struct request_context c;
+	struct state_ref conversation;
+	struct link_message m = {.type = LINK_CTF_SOURCE, .text = "web-1"};
+	uint16_t control, data;
+	int peer, late;
+
+	start(&rig, &c);
+	control = rig_listen(&rig, CONVERSATION_LTTNG_CONTROL);
+	data = rig_listen(&rig, CONVERSATION_LTTNG_DATA);
+	conversation = rig_conversation_at(&rig, "127.0.0.9", control, &peer);
+	m.ref = conversation;
+	rig_send(&rig, &m);
+	rig_expect(&rig, LINK_LEASED, &m);
+	cr_assert_eq(m.error, 0);
+	late = rig_connect("127.0.0.9", "127.0.0.1", data);
+	m = (struct link_message){.type = LINK_DRAIN, .ref = m.ctf.source};
+	request_handle(&c, &m, NULL, 0);
+	rig_expect(&rig, LINK_CONVERSATIONS, &m);
+	cr_assert_eq(m.items, 1);
+	rig_expect(&rig, LINK_DRAINED, &m);
+	close(late);
+	close(peer);
 	stop(&rig, &c);
 }
 
