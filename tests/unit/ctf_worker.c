@@ -303,6 +303,40 @@ Test(ctf_worker, snapshot, .timeout = 30)
 	ctf_rig_free(&r);
 }
 
+static struct ctf_rig *talking;
+
+/* The client's last words, and the end of control, while the worker is at the first ones. */
+static void say_the_rest(void)
+{
+	struct ctf_rig *r = talking;
+
+	ctf_fault = NULL;
+	ctf_rig_stream(r, 0, false, 0, 0);
+	ctf_rig_order(r, CTF_ORDER_CLOSE_STREAM, 0, 0, 0, 0, NULL, 0);
+	ctf_rig_order(r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100, CTF_CLOSE_STAY, NULL, 0);
+	ctf_rig_end_control(r, true);
+}
+
+/* All of control is over before the data connection is looked at. */
+Test(ctf_worker, control_ends_in_the_middle_of_a_turn, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	ctf_rig_make(&r, 13, true);
+	r.st.conversation[0].peer = r.source->peer;
+	atomic_store(&r.st.header->high_conversation, 1);
+	talking = &r;
+	ctf_fault = say_the_rest;
+	ctf_rig_start(&r);
+	ctf_rig_chunk(&r, 0, "snapshot-1");
+	ctf_rig_wait(ctf_rig_applied(&r) && !ctf_fault);
+	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
+	ctf_rig_wait(r.finished);
+	ctf_rig_expect(&r, "snapshot-1/" DIR_ "ch_0", 0, 0, 1, LEN);
+	cr_assert_eq(counter(&r, COUNTER_sources_incomplete), 0);
+	ctf_rig_free(&r);
+}
+
 Test(ctf_worker, stopped_session, .timeout = 30)
 {
 	struct ctf_rig r;
