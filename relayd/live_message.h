@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_message.h - requests and replies of the live viewer protocol, layouts of minor 4 to 14.
+ * live_message.h - requests and replies of the live viewer protocol, layouts of minors below 15.
  *
  * A request is a header of 16 bytes and a body whose size its command fixes; a reply has no
  * header. Everything is big-endian.
@@ -19,7 +19,6 @@
 #define LIVE_REQUEST_MAX   (LIVE_HEADER + 20u)
 #define LIVE_MAJOR         2u
 #define LIVE_MINOR         13u /* what we announce at most */
-#define LIVE_MINOR_MIN     4u
 #define LIVE_SESSION_ENTRY 339u
 #define LIVE_STREAM_ENTRY  4371u
 #define LIVE_BODY_MAX      (1u << 20) /* bytes of a packet or of metadata in one reply */

@@ -133,12 +133,11 @@ static int on_connect(struct turn *t, const struct live_request *m)
 		return r;
 	if (t->s->state != LIVE_VIEWER_HELLO || m->type != 1)
 		return -EPROTO;
+	if (m->major != LIVE_MAJOR) /* lttng-relayd gives no answer either */
+		return -EPROTONOSUPPORT;
 	memset(t->v->attachment, 0, sizeof(t->v->attachment));
 	memset(t->v->cursor, 0, sizeof(t->v->cursor));
 	live_connect_encode(&t->reply, t->in->id, minor);
-	/* Of another version: it reads ours and goes; until then it may say nothing else. */
-	if (m->major != LIVE_MAJOR || m->minor < LIVE_MINOR_MIN)
-		return 0;
 	t->s->state = LIVE_VIEWER_CONNECTED;
 	t->s->minor = minor;
 	return 0;
@@ -457,6 +456,8 @@ static enum close_reason reason_of(int error)
 {
 	if (error == -ENOMEM || error == -ENOSPC)
 		return CLOSE_no_memory;
+	if (error == -EPROTONOSUPPORT)
+		return CLOSE_version_unknown;
 	return error == -EMSGSIZE ? CLOSE_oversize : CLOSE_protocol;
 }
 

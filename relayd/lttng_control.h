@@ -47,6 +47,8 @@ struct lttng_control {
 	uint32_t chunk_closed;            /* CLOSE_TRACE_CHUNK came last */
 	uint32_t rotated;                 /* chunks that it archived */
 	uint32_t leaving;                 /* 1 + enum close_reason */
+	uint32_t chunks;                  /* that it created; with ids from first to last */
+	uint64_t chunk_first, chunk_last;
 	/* The long message that is being taken, 0: none. */
 	uint32_t command;
 	uint32_t padding;   /* metadata: behind the packet */

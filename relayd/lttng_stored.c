@@ -99,7 +99,16 @@ enum lttng_action lttng_on_create_chunk(const struct lttng_step *t, struct wire_
 	o->bytes = (uint32_t)len;
 	t->out->payload = (const uint8_t *)t->out->text;
 	t->s->chunk_closed = 0;
+	if (!t->s->chunks++)
+		t->s->chunk_first = m.id;
+	t->s->chunk_last = m.id;
 	return lttng_answer_code(t, LTTNG_OK);
+}
+
+/* Of its own: another connection of the session may have closed it, and it may be gone by now. */
+static bool made_chunk(const struct lttng_control *s, uint64_t id)
+{
+	return s->chunks && id >= s->chunk_first && id <= s->chunk_last;
 }
 
 enum lttng_action lttng_on_close_chunk(const struct lttng_step *t, struct wire_reader *body)
@@ -113,6 +122,11 @@ enum lttng_action lttng_on_close_chunk(const struct lttng_step *t, struct wire_r
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
 	if (!lttng_order_fits(t, 0))
 		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+	if (!made_chunk(t->s, m.id)) {
+		lttng_path_encode(&w, LTTNG_INVALID, "");
+		(void)lttng_answer(t, &w);
+		return lttng_leave(t, CLOSE_protocol);
+	}
 	t->in->view->close_path(t->in->view_ctx, &m, t->s->rotated, path, sizeof(path));
 	o = lttng_order(t, CTF_ORDER_CLOSE_CHUNK, NULL);
 	o->number = m.id;

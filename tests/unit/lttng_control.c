@@ -496,6 +496,7 @@ Test(lttng_control, sizes_of_another_minor)
 Test(lttng_control, chunks)
 {
 	feed_open(&f, 13, 2);
+	f.s.chunks = 0;
 	feed_chunk(&f, 5, "snapshot-1-20261121-014957-0");
 	feed_close_chunk(&f, 5, true, 2);
 	feed_whole(&f);
@@ -509,6 +510,21 @@ Test(lttng_control, chunks)
 	cr_assert_eq(f.orders[1].flag, CTF_CLOSE_DELETE);
 	cr_assert_eq(f.orders[1].value, 0x6b00f8a5);
 	cr_assert_eq(code_at(8), 8, "chunk-5 and its NUL");
+
+	/* One that it did not create; the answer has a path, or the client would hang. */
+	feed_open(&f, 13, 2);
+	f.s.chunks = 0;
+	feed_chunk(&f, 5, "");
+	feed_chunk(&f, 6, "");
+	feed_close_chunk(&f, 5, true, 0);
+	feed_close_chunk(&f, 7, true, 0);
+	feed_close_chunk(&f, 6, true, 0);
+	feed_whole(&f);
+	cr_assert_eq(f.order_count, 3);
+	cr_assert_eq(f.reason, CLOSE_protocol);
+	cr_assert_eq(f.out_len, 4 + 4 + (8 + 8) + (8 + 1));
+	cr_assert_eq(code_at(24), LTTNG_INVALID);
+	cr_assert_eq(code_at(28), 1);
 
 	feed_open(&f, 13, 2);
 	feed_chunk(&f, 5, "../x");

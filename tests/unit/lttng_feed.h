@@ -147,6 +147,7 @@ static inline void feed_open(struct feed *f, uint32_t minor, uint32_t streams)
 	f->s.source = 1 + FEED_SOURCE;
 	f->s.source_id = 1;
 	f->s.streams = f->streams = streams;
+	f->s.chunks = minor >= 11; /* chunk 0 */
 	f->metadata = streams ? 1u << (streams - 1) : 0;
 }
 

@@ -339,10 +339,10 @@ class Client:
         wait_for("data-pending to be over", lambda: not self.pending(), seconds)
 
     def rotate(self, streams, chunk, at=0, padding=7):
-        """Streams to chunk (None: to none) from packet_seq_num `at` on."""
+        """Streams to chunk (None: to none) from packet_seq_num `at` on; at None: from each one's next packet on."""
         body = struct.pack(">IB", len(streams), chunk is not None) + b"\xa5" * padding
         body += struct.pack(">Q", chunk if chunk is not None else 0xA5)
-        body += b"".join(struct.pack(">QQ", stream.handle, at) for stream in streams)
+        body += b"".join(struct.pack(">QQ", stream.handle, stream.seq if at is None else at) for stream in streams)
         self.ask_ok("rotate", ROTATE, body)
 
     def close_chunk(self, chunk=0, command=None, closed=None):
