@@ -171,16 +171,20 @@ struct ctf_waiting {
 /* Beside the rest of struct stream_half: position is the end of the file being filled (whole
  * packets, padding included; metadata: whole packets too). */
 struct ctf_stream_half {
-	uint32_t opened;       /* CTF_ORDER_STREAM was applied */
-	uint32_t closed;       /* CTF_ORDER_CLOSE_STREAM was applied */
-	uint32_t any_data;     /* data_seq is valid */
-	uint32_t any_index;    /* index_seq is valid */
-	uint64_t data_seq;     /* net_seq_num of the last packet that is whole (or was discarded) */
-	uint64_t index_seq;    /* of the last index that is written (or dropped with its packet) */
-	uint64_t last_seq;     /* closed: the last packet's net_seq_num, or CTF_NONE */
-	uint64_t packet_seq;   /* packet_seq_num of the last index, CTF_NONE: not known */
-	uint64_t lost_events;  /* events_discarded as last told: cumulative */
-	uint64_t lost_packets; /* gaps of packet_seq_num */
+	uint32_t opened;      /* CTF_ORDER_STREAM was applied */
+	uint32_t closed;      /* CTF_ORDER_CLOSE_STREAM was applied */
+	uint32_t any_data;    /* data_seq is valid */
+	uint32_t any_index;   /* index_seq is valid */
+	uint64_t data_seq;    /* net_seq_num of the last packet that is whole (or was discarded) */
+	uint64_t index_seq;   /* of the last index that is written (or dropped with its packet) */
+	uint64_t last_seq;    /* closed: the last packet's net_seq_num, or CTF_NONE */
+	uint64_t packet_seq;  /* packet_seq_num of the last index, CTF_NONE: not known */
+	uint64_t lost_events; /* events_discarded as last told: cumulative */
+	/* Of the chunk in which packet_seq was told, 0: none. Where its client has ordered that
+	 * chunk away (`lttng clear`), what is missing behind packet_seq is no loss. */
+	uint64_t packet_serial;
+	uint32_t cleared;
+	uint32_t unused;
 	/* The file being filled. */
 	uint32_t chunk;     /* 1 + index into the source's chunks; 0: none */
 	uint32_t file_made; /* it exists: never O_CREAT again */

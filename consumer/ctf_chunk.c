@@ -105,12 +105,31 @@ int ctf_chunk_create(struct ctf_source *s, uint64_t id, int64_t created, const u
 	return 0;
 }
 
+/* `lttng clear` empties the ring buffers too: packets that streams in this chunk miss from now on
+ * were not lost. */
+static void forget_numbers(struct ctf_source *s, uint64_t serial)
+{
+	struct ctf_stream *t;
+
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct ctf_stream_half *c = &stream_now(t->slot)->ctf;
+
+		if (!c->opened || c->cleared || (c->any_index && c->packet_serial != serial))
+			continue;
+		stream_begin(t->slot)->ctf.cleared = 1;
+		stream_commit(t->slot);
+	}
+}
+
 int ctf_chunk_close(struct ctf_source *s, uint64_t id, int64_t closed, uint32_t command,
 		    uint64_t behind)
 {
 	uint32_t at = ctf_chunk_find(ctf_source_now(s->ctf), id);
-	struct ctf_source_half *h = ctf_source_begin(s->ctf);
+	struct ctf_source_half *h;
 
+	if (at && command == CTF_CLOSE_DELETE)
+		forget_numbers(s, ctf_source_now(s->ctf)->chunk[at - 1].serial);
+	h = ctf_source_begin(s->ctf);
 	h->ordered = behind;
 	if (at) {
 		h->chunk[at - 1].state = CTF_CHUNK_CLOSED;

@@ -126,28 +126,32 @@ static int find(const struct stream_half *h, uint64_t seq)
 	return -1;
 }
 
-/* What the tracer says it lost, since the last time. */
+/* Packets that its tracer overwrote in front of this one. A stream's numbers begin at 0. */
+static uint64_t packets_missing(const struct ctf_stream_half *c, uint64_t packet_seq)
+{
+	uint64_t next = c->packet_seq == CTF_NONE ? 0 : c->packet_seq + 1;
+
+	return !c->cleared && packet_seq > next ? packet_seq - next : 0;
+}
+
+/* What the tracer says it lost, since the last time. A number that goes back tells nothing but
+ * where to count from. */
 static void note_losses(struct ctf_stream *t, struct stream_half *h, const struct told *m)
 {
 	struct counters *counters = t->source->worker->counters;
+	uint64_t events = m->events_discarded > h->ctf.lost_events
+				  ? m->events_discarded - h->ctf.lost_events
+				  : 0;
+	uint64_t packets = m->packet_seq == CTF_NONE ? 0 : packets_missing(&h->ctf, m->packet_seq);
 
-	if (m->events_discarded > h->ctf.lost_events) {
-		uint64_t n = m->events_discarded - h->ctf.lost_events;
-
-		h->ledger.lost_events += n;
-		counters_add(counters, COUNTER_tracer_events_lost, n);
-	}
+	h->ledger.lost_events += events;
+	h->ledger.lost_packets += packets;
 	h->ctf.lost_events = m->events_discarded;
-	if (m->packet_seq == CTF_NONE)
-		return;
-	if (h->ctf.packet_seq != CTF_NONE && m->packet_seq > h->ctf.packet_seq &&
-	    m->packet_seq - h->ctf.packet_seq > 1) {
-		uint64_t n = m->packet_seq - h->ctf.packet_seq - 1;
-
-		h->ctf.lost_packets += n;
-		counters_add(counters, COUNTER_tracer_packets_lost, n);
-	}
 	h->ctf.packet_seq = m->packet_seq;
+	h->ctf.packet_serial = h->ctf.chunk_serial;
+	h->ctf.cleared = 0;
+	counters_add(counters, COUNTER_tracer_events_lost, events);
+	counters_add(counters, COUNTER_tracer_packets_lost, packets);
 }
 
 static void beacon(struct ctf_stream *t, const struct told *m, uint64_t behind)
@@ -221,6 +225,20 @@ int ctf_index_apply(struct ctf_stream *t, uint64_t seq, const uint8_t *bytes, si
 	}
 	settle(t, seq, &m, at, stored, behind);
 	return 0;
+}
+
+void ctf_index_drop(struct ctf_stream *t, const uint8_t *bytes, size_t len, uint64_t behind)
+{
+	struct stream_half *h;
+	struct told m;
+
+	if (decode(bytes, len, &m) == 0 && m.packet_size) {
+		h = stream_begin(t->slot);
+		note_losses(t, h, &m);
+		h->scanned = behind;
+		stream_commit(t->slot);
+	}
+	counters_add(t->source->worker->counters, COUNTER_indexes_dropped, 1);
 }
 
 void ctf_index_give_up(struct ctf_stream *t)

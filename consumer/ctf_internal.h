@@ -173,6 +173,8 @@ void ctf_file_forget(struct worker *w, struct ctf_file *f);
 /* An index has come, as on the wire. 0; -EAGAIN: its packet has not; negative errno of the disk. */
 int ctf_index_apply(struct ctf_stream *t, uint64_t seq, const uint8_t *bytes, size_t len,
 		    uint64_t behind);
+/* Its packet never comes: it is left out, and what it tells of losses still counts. */
+void ctf_index_drop(struct ctf_stream *t, const uint8_t *bytes, size_t len, uint64_t behind);
 /* Packets that wait for an index get none any more. */
 void ctf_index_give_up(struct ctf_stream *t);
 

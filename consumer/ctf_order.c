@@ -121,7 +121,7 @@ static int apply_index(struct ctf_source *s, struct ctf_stream *t, const struct 
 	int r = ctf_index_apply(t, o->head.number, o->payload, o->head.bytes, o->behind);
 
 	if (r == -EAGAIN && hopeless(s, t, o->behind)) {
-		counters_add(s->worker->counters, COUNTER_indexes_dropped, 1);
+		ctf_index_drop(t, o->payload, o->head.bytes, o->behind);
 		r = 0;
 	}
 	return r;

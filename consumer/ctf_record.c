@@ -50,6 +50,7 @@ static bool ledger_in(const struct stream_half *h, uint32_t chunk, uint64_t seri
 			ret->discarded[i] -= base->discarded[i];
 		ret->pages -= base->pages;
 		ret->lost_events -= base->lost_events;
+		ret->lost_packets -= base->lost_packets;
 		return true;
 	}
 	if (h->frozen_number != (uint32_t)serial)
@@ -78,7 +79,7 @@ static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledge
 	json_object_set_new(json, "discarded", discarded);
 	json_object_set_new(json, "packets", number(l->pages));
 	json_object_set_new(json, "lost_events", number(l->lost_events));
-	json_object_set_new(json, "lost_packets", number(stream_now(t->slot)->ctf.lost_packets));
+	json_object_set_new(json, "lost_packets", number(l->lost_packets));
 	return json;
 }
 

@@ -264,7 +264,7 @@ Test(ctf_worker, rotation_is_jumped_over, .timeout = 30)
 	ctf_rig_index(&r, 0, 1, 5, 7);
 	ctf_rig_wait(ctf_rig_applied(&r));
 	ctf_rig_wait(ctf_source_now(r.ctf)->chunk[0].state == CTF_CHUNK_FREE);
-	cr_assert_eq(ctf_rig_half(&r, 0).ctf.lost_packets, 4);
+	cr_assert_eq(ctf_rig_half(&r, 0).ledger.lost_packets, 4);
 	cr_assert_eq(ctf_rig_half(&r, 0).ledger.lost_events, 7);
 	close_streams(&r, 1);
 	{
@@ -275,6 +275,100 @@ Test(ctf_worker, rotation_is_jumped_over, .timeout = 30)
 		ctf_rig_glob(&r, "archives/*-1/" DIR_ "ch_0", path, sizeof(path));
 		ctf_rig_expect(&r, path, 0, 1, 1, LEN);
 	}
+	ctf_rig_free(&r);
+}
+
+/* ---- what the tracer lost ---- */
+
+/* A packet with its index; the sequence number is the connection's, `number` the tracer's. */
+static void packet(struct ctf_rig *r, unsigned i, uint64_t seq, uint64_t number, uint64_t lost)
+{
+	ctf_rig_send(r, 0, i, seq, LEN, ALL);
+	ctf_rig_index(r, i, seq, number, lost);
+	ctf_rig_wait(ctf_rig_applied(r));
+}
+
+static void must_have_lost(struct ctf_rig *r, unsigned i, uint64_t events, uint64_t packets)
+{
+	cr_assert_eq(ctf_rig_half(r, i).ledger.lost_events, events);
+	cr_assert_eq(ctf_rig_half(r, i).ledger.lost_packets, packets);
+}
+
+Test(ctf_worker, losses_are_increases_and_gaps, .timeout = 30)
+{
+	const uint64_t far = UINT64_C(1) << 40;
+	struct ctf_rig r;
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	ctf_rig_stream(&r, 2, false, 0, 0);
+	packet(&r, 0, 0, 0, 0);
+	must_have_lost(&r, 0, 0, 0);
+	packet(&r, 0, 1, 1, 7);
+	packet(&r, 0, 2, 2, 7);
+	must_have_lost(&r, 0, 7, 0);
+	packet(&r, 0, 3, 6, 10);
+	must_have_lost(&r, 0, 10, 3);
+	ctf_rig_index(&r, 0, 3, 6, 10); /* again */
+	packet(&r, 0, 4, 1, 2);         /* both go back */
+	must_have_lost(&r, 0, 10, 3);
+	packet(&r, 0, 5, 2, 2 + far);
+	must_have_lost(&r, 0, 10 + far, 3);
+	packet(&r, 2, 0, 5, 100); /* lost before the first one */
+	must_have_lost(&r, 2, 100, 5);
+	cr_assert_eq(counter(&r, COUNTER_tracer_events_lost), 110 + far);
+	cr_assert_eq(counter(&r, COUNTER_tracer_packets_lost), 8);
+	ctf_rig_close(&r, 0);
+	ctf_rig_end_control(&r, false);
+	ctf_rig_wait(r.finished);
+	ctf_rig_free(&r);
+}
+
+Test(ctf_worker, losses_that_old_minors_tell, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	begin(&r, 7);
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	packet(&r, 0, 0, 0, 4);
+	packet(&r, 0, 1, 9, 5);
+	must_have_lost(&r, 0, 5, 0);
+	ctf_rig_close(&r, 0);
+	ctf_rig_end_control(&r, false);
+	ctf_rig_wait(r.finished);
+	ctf_rig_free(&r);
+}
+
+/* `lttng clear` throws away what stands in the ring buffers too: that is no loss. */
+Test(ctf_worker, packets_cleared_are_not_lost, .timeout = 30)
+{
+	struct ctf_rig r;
+
+	begin(&r, 13);
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	ctf_rig_stream(&r, 2, false, 0, 0);
+	packet(&r, 0, 0, 0, 1);
+	packet(&r, 0, 1, 3, 1);
+	must_have_lost(&r, 0, 1, 2);
+	ctf_rig_chunk(&r, 1, "");
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, 4, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, 0, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100, CTF_CLOSE_DELETE, NULL, 0);
+	packet(&r, 0, 2, 9, 2);
+	packet(&r, 2, 0, 6, 0);
+	must_have_lost(&r, 0, 2, 2);
+	must_have_lost(&r, 2, 0, 0);
+	packet(&r, 0, 3, 11, 2);
+	must_have_lost(&r, 0, 2, 3);
+	ctf_rig_chunk(&r, 2, "");
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 2, 12, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 2, 7, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 1, 1700000100, CTF_CLOSE_ARCHIVE, NULL, 0);
+	packet(&r, 0, 4, 13, 2);
+	must_have_lost(&r, 0, 2, 4);
+	ctf_rig_close(&r, 0);
+	ctf_rig_end_control(&r, false);
+	ctf_rig_wait(r.finished);
 	ctf_rig_free(&r);
 }
 
@@ -666,13 +760,13 @@ static bool run_mortal(unsigned life, enum ctf_close command)
 	ctf_rig_send(&r, 0, 0, 1, LEN, ALL);
 	ctf_rig_send(&r, 0, 2, 0, LEN, ALL);
 	ctf_rig_index(&r, 0, 0, 0, 0);
-	ctf_rig_index(&r, 2, 0, 0, 0);
+	ctf_rig_index(&r, 2, 0, 0, 3);
 	ctf_rig_send(&r, 0, 2, 1, LEN, ALL);
-	ctf_rig_index(&r, 2, 1, 1, 0);
+	ctf_rig_index(&r, 2, 1, 3, 10);
 	wait_alive(ctf_rig_half(&r, 2).ctf.data_seq == 1);
 	ctf_rig_chunk(&r, 1, "");
 	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, 1, 1, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, 2, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, 4, 1, NULL, 0);
 	ctf_rig_order(&r, CTF_ORDER_ROTATE, 1, 1, 0, 1, NULL, 0);
 	ctf_rig_metadata(&r, 1, "metadata again", 4);
 	ctf_rig_index(&r, 0, 1, 1, 0);
@@ -706,6 +800,8 @@ static bool run_mortal(unsigned life, enum ctf_close command)
 	cr_assert_eq(ctf_rig_half(&r, 0).ledger.discarded[DISCARD_PARTIAL], 500);
 	cr_assert_eq(ctf_rig_half(&r, 0).ledger.stored, 3 * LEN, "life %u", life);
 	cr_assert_eq(ctf_rig_half(&r, 1).ledger.stored, 8 + 14 + 5);
+	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_events, 10, "life %u", life);
+	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_packets, 2, "life %u", life);
 	ctf_rig_free(&r);
 	return died;
 }
