@@ -6,9 +6,11 @@
  * whether something is pending until nothing is: what is counted is stored.
  *
  *	lttng_load --control=PORT --data=PORT [--sessions=N] [--seconds=S] [--bytes=N]
- *	           [--server-cpu=PID,...]
+ *	           [--server-cpu=PID,...] [--wait]
  *
- * Talks to 127.0.0.1 only. Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
+ * Sixteen sessions come from one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1
+ * only. With --wait it says "open" when all sessions are, and begins at a line from standard input.
+ * Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -46,6 +48,8 @@ enum {
 #define DATA_HEADER 32u
 #define STREAMS     2u
 #define TIMEOUT_S   60
+#define OF_A_HOST   16u                  /* sessions that come from one address */
+#define FIRST_HOST  UINT32_C(0x7f100001) /* 127.16.0.1 */
 
 struct session {
 	int control, data;
@@ -115,8 +119,12 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int connect_to(uint16_t port)
+static int connect_to(uint16_t port, unsigned session)
 {
+	struct sockaddr_in from = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(FIRST_HOST + session / OF_A_HOST),
+	};
 	struct sockaddr_in at = {
 		.sin_family = AF_INET,
 		.sin_port = htons(port),
@@ -125,7 +133,11 @@ static int connect_to(uint16_t port)
 	struct timeval limit = {.tv_sec = TIMEOUT_S};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+	if (fd < 0)
+		err(1, "socket");
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
+	    connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		err(1, "port %u", port);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -224,7 +236,7 @@ static void open_session(struct session *s, unsigned number, uint16_t control, u
 	struct out o = {.size = 0};
 	uint8_t reply[16];
 
-	s->control = connect_to(control);
+	s->control = connect_to(control, number);
 	put_u32(&o, 2);
 	put_u32(&o, 13);
 	ask(s->control, CMD_VERSION, &o, reply, 8, -1);
@@ -232,7 +244,7 @@ static void open_session(struct session *s, unsigned number, uint16_t control, u
 	put_u64(&o, 0);
 	ask(s->control, CMD_CONFIGURATION, &o, reply, 12, 0);
 	create_session(s->control, number);
-	s->data = connect_to(data);
+	s->data = connect_to(data, number);
 	o.size = 0;
 	put_u64(&o, 0);
 	put_u64(&o, (uint64_t)time(NULL));
@@ -390,13 +402,15 @@ int main(int argc, char **argv)
 		{"seconds", required_argument, NULL, 's'},
 		{"bytes", required_argument, NULL, 'b'},
 		{"server-cpu", required_argument, NULL, 'p'},
+		{"wait", no_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
 	uint64_t control = 0, data = 0, sessions = 1, seconds = 10, limit = 0;
 	struct server_cpu cpu = {.count = 0};
 	struct session *all;
+	bool wait = false;
 	struct rlimit files;
-	double begun, used;
+	double begun, used, opening = now();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -415,6 +429,9 @@ int main(int argc, char **argv)
 			break;
 		case 'b':
 			limit = number(optarg);
+			break;
+		case 'w':
+			wait = true;
 			break;
 		case 'p':
 			if (server_cpu_parse(optarg, &cpu) == 0)
@@ -435,6 +452,13 @@ int main(int argc, char **argv)
 		err(1, NULL);
 	for (unsigned i = 0; i < sessions; i++)
 		open_session(&all[i], i, (uint16_t)control, (uint16_t)data);
+	opening = now() - opening;
+	if (wait) {
+		puts("open");
+		fflush(stdout);
+		if (getchar() == EOF)
+			return 1;
+	}
 	used = server_cpu_seconds(&cpu);
 	begun = now();
 	run(all, (unsigned)sessions, (double)seconds, limit);
@@ -443,8 +467,8 @@ int main(int argc, char **argv)
 	begun = now() - begun;
 	used = server_cpu_seconds(&cpu) - used;
 	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
-	       ",\"seconds\":%.6f,\"server_cpu_s\":%.6f}\n",
-	       sessions, total, begun, used);
+	       ",\"opening_s\":%.6f,\"seconds\":%.6f,\"server_cpu_s\":%.6f}\n",
+	       sessions, total, opening, begun, used);
 	for (unsigned i = 0; i < sessions; i++) {
 		close(all[i].control);
 		close(all[i].data);

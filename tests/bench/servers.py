@@ -14,6 +14,26 @@ from processes import (Failed, MIB, children_of, free_port, is_listening, proces
                        stop_process, tree_of, wait_until)
 
 
+def set_aside(directory, trash):
+    """Put aside what stands in a directory; the answer empties its files, and leaves them there.
+
+    Files are not deleted while somebody is still to be measured: ext4 does not hand out an inode
+    again soon, and so looks at each of thousands that were deleted in the last minutes, again and
+    again, whenever somebody creates a file.
+    """
+    aside = tempfile.mkdtemp(dir=trash)
+    for entry in os.listdir(directory) if os.path.isdir(directory) else ():
+        path = os.path.join(directory, entry)
+        if not entry.startswith(".") and os.path.isdir(path):
+            os.rename(path, os.path.join(aside, entry))
+
+    def empty():
+        for folder, _, names in os.walk(aside):
+            for name in names:
+                os.truncate(os.path.join(folder, name), 0)
+    return empty
+
+
 class Tools:
     """The load generator and the bare loop."""
 
@@ -42,15 +62,28 @@ class Tools:
             raise Failed(f"load {mode}: {done.stderr.strip() or done.stdout.strip()}")
         return json.loads(done.stdout)
 
-    def lttng_load(self, server, sessions, seconds, limit):
-        """LTTng clients; what was sent and acknowledged, and what it cost the server."""
+    def lttng_load(self, server, sessions, seconds, limit, before):
+        """LTTng clients; what was sent and acknowledged, and what it cost the server.
+
+        before() is called when all are connected, just before the first packet is sent.
+        """
         words = [self.lttng_load_path, f"--control={server.lttng_control}",
                  f"--data={server.lttng_data}", f"--sessions={sessions}", f"--seconds={seconds}",
-                 f"--bytes={limit}", "--server-cpu=" + ",".join(map(str, server.pids()))]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 120)
-        if done.returncode != 0:
-            raise Failed(f"lttng_load, {sessions} sessions, {server.name}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+                 f"--bytes={limit}", "--server-cpu=" + ",".join(map(str, server.pids())), "--wait"]
+        what = f"lttng_load, {sessions} sessions, {server.name}"
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as load:
+            try:
+                if load.stdout.readline() == "open\n":
+                    before()
+                out, err = load.communicate("\n", timeout=seconds + 180)
+            except subprocess.TimeoutExpired as e:
+                raise Failed(f"{what}: hangs") from e
+            finally:
+                load.kill()
+        if load.returncode != 0:
+            raise Failed(f"{what}: {err.strip()}")
+        return json.loads(out)
 
     def verify(self, directory, **options):
         keep = ("clients", "cpus", "bytes", "page_size", "seed", "raw")
@@ -155,6 +188,10 @@ class Relay:
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
 
+    def set_aside(self, trash):
+        self.settle()
+        return set_aside(os.path.join(self.output, "default"), trash)
+
     def stop(self):
         stop_process(self.process)
         self.process.stdout.close()
@@ -214,10 +251,8 @@ class LttngRelayd:
     def pids(self):
         return [self.process.pid]
 
-    def clean(self):
-        for entry in os.listdir(self.output):
-            if not entry.startswith("."):
-                shutil.rmtree(os.path.join(self.output, entry), ignore_errors=True)
+    def set_aside(self, trash):
+        return set_aside(self.output, trash)
 
     def stop(self):
         stop_process(self.process)
