@@ -154,6 +154,9 @@
 	X(disk_full_episodes, "episodes",                                                          \
 	  "Times a worker met a full disk after there had been room. Other than 0 means that "     \
 	  "bytes_discarded_disk is a loss.")                                                       \
+	X(connections_held, "holds",                                                               \
+	  "Times a data connection of LTTng was read in the place of a worker that the disk did "  \
+	  "not let go on. Other than 0 means that bytes_discarded_stall is a loss.")               \
 	X(disk_errors, "errors", "Failed writes and renames, full disks not counted.")             \
 	X(metadata_ring_full, "episodes",                                                          \
 	  "Times a control connection was left unread because its metadata waited for the disk. "  \

@@ -159,10 +159,13 @@ struct conversation_slot {
 	_Atomic uint32_t source;
 	_Atomic uint32_t count; /* [F]; of a data connection that has a source [W] */
 	struct conversation_half half[2];
+	struct ctf_hold hold;                            /* of a data connection of LTTng */
 	_Alignas(STATE_PAGE) uint8_t reply[STATE_REPLY]; /* [F] immutable while it is being sent */
 	_Alignas(STATE_PAGE) uint8_t ring[STATE_RING];   /* [F] */
 };
 STATE_HALVES(conversation, struct conversation_slot, struct conversation_half)
+STATE_HALVES(ctf_hold, struct ctf_hold, struct ctf_hold_half)
+STATE_HALVES(ctf_stalled, struct ctf_stalled, struct ctf_stalled_half)
 
 static inline uint64_t conversation_received(const struct conversation_half *h)
 {
@@ -374,6 +377,7 @@ enum move_kind {
 			 */
 	MOVE_INBOX,     /* a first datagram that the front loop received */
 	MOVE_PACKET, /* LTTng: payload of a packet: socket, pipe, file or /dev/null (store = 0) */
+	MOVE_CUT,    /* LTTng: a packet that stays incomplete is cut off; moves no byte */
 };
 
 struct move_half {

@@ -20,6 +20,8 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #define CTF_NAME    256u       /* bytes of a session's, host's or stream's name, NUL included */
 #define CTF_PATH    512u       /* bytes of a base path, or of a stream's path below its chunk */
@@ -143,6 +145,21 @@ struct ctf_source_slot {
 
 /* ---- streams ---- */
 
+/* What the guard discarded of a stream while its worker hung in the disk (consumer/ctf_guard.h).
+ * The worker adds it to its own half when it is back: ctf_stream_half.stalled says how much. */
+struct ctf_stalled_half {
+	uint64_t bytes;
+	uint64_t packets; /* whole ones */
+	uint64_t seq;     /* net_seq_num of the last of them */
+	uint64_t any;     /* seq is valid */
+};
+
+struct ctf_stalled {
+	_Atomic uint32_t count; /* [G] the guard, under the lock of the worker's sockets */
+	uint32_t unused;
+	struct ctf_stalled_half half[2];
+};
+
 struct ctf_stream_slot {
 	/* [S] Asked for by this message of this conversation: asked again, it is the same stream.
 	 */
@@ -152,8 +169,9 @@ struct ctf_stream_slot {
 	uint32_t metadata;        /* it is the metadata of its path */
 	uint64_t tracefile_size;  /* bytes; 0: one file without limit */
 	uint64_t tracefile_count; /* 0: without limit */
-	uint64_t trace;      /* the same for all streams of one path of one source: the index + 1
-				of the first stream slot with it */
+	uint64_t trace; /* the same for all streams of one path of one source: the index + 1
+			   of the first stream slot with it */
+	struct ctf_stalled stalled; /* [G] */
 	char path[CTF_PATH]; /* minors 11 and up: below the chunk; else below the session's place */
 	char name[CTF_NAME]; /* of its files, without suffix */
 };
@@ -185,6 +203,7 @@ struct ctf_stream_half {
 	uint64_t packet_serial;
 	uint32_t cleared;
 	uint32_t unused;
+	uint64_t stalled; /* bytes of struct ctf_stalled that stand in the ledger */
 	/* The file being filled. */
 	uint32_t chunk;     /* 1 + index into the source's chunks; 0: none */
 	uint32_t file_made; /* it exists: never O_CREAT again */
@@ -221,9 +240,35 @@ struct ctf_data {
 	uint64_t stream_id;
 	uint64_t seq;    /* net_seq_num */
 	uint64_t offset; /* of the packet in its file */
+	uint64_t joined; /* the last ctf_hold_half.serial that the worker went on from */
 };
 
 #define CTF_DATA_HEADER_SIZE 32u
+
+/*
+ * A data connection that the guard reads in its worker's place: where it is. In force while serial
+ * is one more than ctf_data.joined; then it, and not the conversation's half, says where in a
+ * packet the connection is.
+ */
+struct ctf_hold_half {
+	uint64_t serial;              /* of the holds of this connection, from 1 */
+	uint32_t phase;               /* CTF_DATA_HEADER or CTF_DATA_DISCARD */
+	uint32_t got;                 /* bytes of ctf_hold.header before the receive */
+	uint32_t size, padding, done; /* bytes; done: before the receive */
+	uint32_t stream;              /* 1 + index */
+	uint64_t stream_id;
+	uint64_t seq;
+	struct ctf_stalled_half before; /* the stream's, before the receive */
+	struct mmsghdr receive;         /* the kernel writes msg_len */
+	struct iovec receive_iov[1];
+};
+
+struct ctf_hold {
+	_Atomic uint32_t count; /* [G] */
+	uint32_t unused;
+	struct ctf_hold_half half[2];
+	uint8_t header[CTF_DATA_HEADER_SIZE];
+};
 
 /* ---- handles ---- */
 

@@ -40,17 +40,17 @@ static void on_closed(uv_handle_t *handle)
 	struct ctf_connection *c = handle->data;
 	struct ctf_source *s = c->source;
 	struct worker *w = s->worker;
+	struct conversation_slot *slot = c->slot;
 	struct state_ref ref = c->ref;
 	struct ctf_stream *t;
 
 	cds_list_for_each_entry (t, &s->streams, node)
 		if (t->fed_by == ref.id)
 			t->orphan = true;
-	close(c->fd);
 	cds_list_del(&c->node);
 	atomic_fetch_sub(&w->open_streams, 1);
-	atomic_store(&c->slot->done, 1);
-	free(c);
+	ctf_connection_free(c);
+	atomic_store(&slot->done, 1);
 	w->config.events->connection_closed(w->config.ctx, ref);
 	worker_turn_begin(w);
 	ctf_source_run(s); /* its end waits for this */
@@ -74,8 +74,11 @@ void ctf_connection_end(struct ctf_connection *c, enum close_reason why)
 {
 	if (c->closing)
 		return;
+	(void)ctf_hold_join(c);
+	uv_mutex_lock(&c->worker->sockets);
 	c->closing = true;
-	ctf_packet_cut(c->source, c->slot);
+	uv_mutex_unlock(&c->worker->sockets);
+	ctf_packet_cut(c->source, c->slot, DISCARD_PARTIAL);
 	if (!conversation_now(c->slot)->closing) {
 		counters_add_close(c->source->worker->counters, why);
 		if (close_reason_is_error(why))
@@ -89,14 +92,16 @@ void ctf_connection_end(struct ctf_connection *c, enum close_reason why)
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 }
 
-/* Bytes of the header. 1: it is whole; 0: the connection has ended; -EAGAIN, or another errno. */
-static int receive_header(struct ctf_connection *c)
+static int receive_locked(struct ctf_connection *c)
 {
 	const struct conversation_half *now = conversation_now(c->slot);
 	size_t got = (size_t)conversation_received(now);
 	struct conversation_half *h;
 	int r, one = 1;
 
+	if (c->held)
+		return -EAGAIN;
+	c->unread_ms = 0;
 	if (got >= CTF_DATA_HEADER_SIZE)
 		return 1;
 	h = conversation_begin(c->slot);
@@ -118,6 +123,17 @@ static int receive_header(struct ctf_connection *c)
 	return conversation_received(h) >= CTF_DATA_HEADER_SIZE ? 1 : -EAGAIN;
 }
 
+/* Bytes of the header. 1: it is whole; 0: the connection has ended; -EAGAIN, or another errno. */
+static int receive_header(struct ctf_connection *c)
+{
+	int r;
+
+	uv_mutex_lock(&c->worker->sockets);
+	r = receive_locked(c);
+	uv_mutex_unlock(&c->worker->sockets);
+	return r;
+}
+
 static enum close_reason reason_of(ssize_t r)
 {
 	if (r == 0)
@@ -125,8 +141,8 @@ static enum close_reason reason_of(ssize_t r)
 	return r == -ETIMEDOUT ? CLOSE_keep_alive : CLOSE_reset;
 }
 
-/* False: nothing more to do for this connection in this turn. */
-static bool begin_packet(struct ctf_connection *c)
+/* False: nothing more to do for this connection in this turn. @late: it has waited too long. */
+static bool begin_packet(struct ctf_connection *c, bool late)
 {
 	int r = receive_header(c);
 
@@ -137,7 +153,7 @@ static bool begin_packet(struct ctf_connection *c)
 		return false;
 	}
 	(void)ctf_order_apply(c->source);
-	r = ctf_packet_begin(c);
+	r = ctf_packet_begin(c, late);
 	if (r == -EAGAIN) {
 		c->waiting = true;
 		uv_poll_stop(&c->poll);
@@ -150,11 +166,11 @@ static bool begin_packet(struct ctf_connection *c)
 	return true;
 }
 
-static void turn(struct ctf_connection *c)
+static void turn(struct ctf_connection *c, bool late)
 {
 	ssize_t n;
 
-	if (phase(c) == CTF_DATA_HEADER && !begin_packet(c))
+	if (phase(c) == CTF_DATA_HEADER && !begin_packet(c, late))
 		return;
 	if (payload_left(c)) {
 		n = ctf_packet_move(c);
@@ -183,7 +199,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		return;
 	c->progress_ms = ctf_now_ms();
 	worker_turn_begin(w);
-	turn(c);
+	(void)ctf_hold_join(c);
+	turn(c, false);
 	ctf_source_run(s);
 	worker_turn_end(w);
 }
@@ -194,19 +211,37 @@ static bool inside(const struct ctf_connection *c)
 	return phase(c) != CTF_DATA_HEADER || conversation_received(conversation_now(c->slot));
 }
 
+/* What its packet waited for is there, or is not waited for any more. */
+static void wake(struct ctf_connection *c, bool late)
+{
+	c->waiting = false;
+	uv_poll_start(&c->poll, UV_READABLE, on_ready);
+	/* The header is here already; readable or not, it is this connection's turn. */
+	turn(c, late);
+}
+
+static void tick(struct ctf_connection *c, int64_t now)
+{
+	const struct worker_config *config = &c->worker->config;
+	int64_t stall = (int64_t)config->stall_timeout_ms;
+	int64_t most = (int64_t)config->max_stall_ms;
+
+	if (!c->progress_ms)
+		c->progress_ms = now; /* handed over */
+	if (c->closing || ctf_hold_join(c))
+		return;
+	if (c->waiting && most && now - c->progress_ms >= most)
+		wake(c, true);
+	else if (!c->waiting && stall && inside(c) && now - c->progress_ms >= stall)
+		ctf_connection_end(c, CLOSE_stall_timeout);
+}
+
 void ctf_connection_tick(struct ctf_source *s)
 {
-	int64_t limit = (int64_t)s->worker->config.stall_timeout_ms, now = ctf_now_ms();
 	struct ctf_connection *c, *next;
 
-	if (!limit)
-		return;
-	cds_list_for_each_entry_safe (c, next, &s->connections, node) {
-		if (!c->progress_ms)
-			c->progress_ms = now; /* handed over */
-		if (!c->closing && !c->waiting && inside(c) && now - c->progress_ms >= limit)
-			ctf_connection_end(c, CLOSE_stall_timeout);
-	}
+	cds_list_for_each_entry_safe (c, next, &s->connections, node)
+		tick(c, ctf_now_ms());
 }
 
 void ctf_connection_resume(struct ctf_source *s)
@@ -214,25 +249,12 @@ void ctf_connection_resume(struct ctf_source *s)
 	struct ctf_connection *c;
 
 	cds_list_for_each_entry (c, &s->connections, node) {
-		if (!c->waiting || c->closing)
+		if (c->closing)
 			continue;
-		c->waiting = false;
-		uv_poll_start(&c->poll, UV_READABLE, on_ready);
-		/* The header is here already; readable or not, it is this connection's turn. */
-		turn(c);
+		(void)ctf_hold_join(c);
+		if (c->waiting)
+			wake(c, false);
 	}
-}
-
-static void refuse(struct worker *w, struct conversation_slot *slot, struct state_ref ref, int fd,
-		   enum close_reason why)
-{
-	if (!conversation_now(slot)->closing)
-		counters_add_close(w->counters, why);
-	note_closing(slot, why);
-	shutdown(fd, SHUT_RDWR);
-	close(fd);
-	atomic_store(&slot->done, 1);
-	w->config.events->connection_closed(w->config.ctx, ref);
 }
 
 /* A packet under way: its stream takes no other connection's. */
@@ -250,44 +272,91 @@ static void claim_stream(struct ctf_connection *c)
 	t->orphan = false;
 }
 
-void ctf_connection_attach(struct worker *w, struct state_ref ref, int fd)
+/* ---- its life ---- */
+
+struct ctf_connection *ctf_connection_new(struct worker *w, struct state_ref ref, int fd)
 {
 	struct conversation_slot *slot = state_conversation(w->st, ref);
-	struct source_slot *source_slot;
-	struct ctf_source *s = NULL;
 	struct ctf_connection *c;
-	uint32_t source;
+	struct ctf_data d;
 
 	if (!slot || atomic_load(&slot->done)) {
 		close(fd);
-		return;
-	}
-	source = atomic_load(&slot->source);
-	source_slot = source ? &w->st->source[source - 1] : NULL;
-	if (source_slot)
-		s = ctf_source_get(w, state_ref_of_source(w->st, source_slot));
-	if (!s) {
-		refuse(w, slot, ref, fd, CLOSE_unknown_stream);
-		return;
+		return NULL;
 	}
 	c = calloc(1, sizeof(*c));
-	if (!c || uv_poll_init(&w->loop, &c->poll, fd) < 0) {
-		free(c);
-		refuse(w, slot, ref, fd, CLOSE_no_memory);
-		return;
+	if (!c) { /* nothing can go on without: the next relayd starts from the state memory */
+		log_error("no-memory", "no memory for a data connection");
+		abort();
 	}
-	c->source = s;
+	memcpy(&d, conversation_now(slot)->dialect, sizeof(d));
+	c->worker = w;
 	c->slot = slot;
 	c->ref = ref;
 	c->fd = fd;
+	c->taken = d.done;
+	if (w->left_connection.id == ref.id && w->left_connection.index == ref.index &&
+	    d.phase != CTF_DATA_HEADER)
+		c->taken = w->left_taken;
+	uv_mutex_lock(&w->sockets);
+	cds_list_add_tail(&c->all, &w->ctf_connections);
+	uv_mutex_unlock(&w->sockets);
+	return c;
+}
+
+void ctf_connection_free(struct ctf_connection *c)
+{
+	uv_mutex_lock(&c->worker->sockets);
+	cds_list_del(&c->all);
+	uv_mutex_unlock(&c->worker->sockets);
+	close(c->fd);
+	free(c);
+}
+
+static void refuse(struct ctf_connection *c, enum close_reason why)
+{
+	struct worker *w = c->worker;
+	struct conversation_slot *slot = c->slot;
+	struct state_ref ref = c->ref;
+
+	uv_mutex_lock(&w->sockets);
+	c->closing = true;
+	uv_mutex_unlock(&w->sockets);
+	if (!conversation_now(slot)->closing)
+		counters_add_close(w->counters, why);
+	note_closing(slot, why);
+	shutdown(c->fd, SHUT_RDWR);
+	ctf_connection_free(c);
+	atomic_store(&slot->done, 1);
+	w->config.events->connection_closed(w->config.ctx, ref);
+}
+
+void ctf_connection_attach(struct ctf_connection *c)
+{
+	struct worker *w = c->worker;
+	uint32_t source = atomic_load(&c->slot->source);
+	struct source_slot *source_slot = source ? &w->st->source[source - 1] : NULL;
+
+	if (source_slot)
+		c->source = ctf_source_get(w, state_ref_of_source(w->st, source_slot));
+	if (!c->source) {
+		refuse(c, CLOSE_unknown_stream);
+		return;
+	}
+	if (uv_poll_init(&w->loop, &c->poll, c->fd) < 0) {
+		refuse(c, CLOSE_no_memory);
+		return;
+	}
 	c->poll.data = c;
-	cds_list_add_tail(&c->node, &s->connections);
+	cds_list_add_tail(&c->node, &c->source->connections);
 	atomic_fetch_add(&w->open_streams, 1);
 	claim_stream(c);
 	uv_poll_start(&c->poll, UV_READABLE, on_ready);
-	if (conversation_now(slot)->closing) /* a killed relayd had got so far */
-		ctf_connection_end(c, (enum close_reason)(conversation_now(slot)->closing - 1));
-	else
-		turn(c); /* the header may be all that is ever readable */
-	ctf_source_run(s);
+	if (conversation_now(c->slot)->closing) { /* a killed relayd had got so far */
+		ctf_connection_end(c, (enum close_reason)(conversation_now(c->slot)->closing - 1));
+	} else {
+		(void)ctf_hold_join(c);
+		turn(c, false); /* the header may be all that is ever readable */
+	}
+	ctf_source_run(c->source);
 }

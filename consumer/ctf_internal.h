@@ -54,15 +54,23 @@ struct ctf_stream {
 };
 
 struct ctf_connection {
-	struct ctf_source *source;
+	struct worker *worker;
 	struct conversation_slot *slot;
 	struct state_ref ref;
+	int fd;
+	/* Under worker->sockets, as is all that says where in a packet the connection is. */
+	struct cds_list_head all; /* of worker->ctf_connections */
+	uint32_t taken;           /* bytes of the present payload taken off the socket */
+	bool held;                /* the guard reads it */
+	bool deaf;                /* ... and has come to what only the worker can judge */
+	bool closing;
+	int64_t unread_ms; /* CLOCK_MONOTONIC since when the guard sees bytes waiting; 0: none */
+	/* The worker's */
+	struct ctf_source *source; /* NULL: on its way to the worker */
 	struct cds_list_head node; /* of source->connections */
 	uv_poll_t poll;
-	int fd;
 	bool waiting;        /* for an order: not polled */
 	int64_t progress_ms; /* CLOCK_MONOTONIC of its last turn; 0: none yet */
-	bool closing;
 };
 
 struct ctf_source {
@@ -130,8 +138,12 @@ bool ctf_order_all_applied(const struct ctf_source *s);
 
 /* ---- ctf_connection.c: a data connection and its turn ---- */
 
-/* Takes descriptor and slot over. */
-void ctf_connection_attach(struct worker *w, struct state_ref ref, int fd);
+/* [front loop] Known to the guard from here on. Owns the descriptor; NULL: the slot is gone. */
+struct ctf_connection *ctf_connection_new(struct worker *w, struct state_ref ref, int fd);
+/* It has come to its worker. It may be gone behind this. */
+void ctf_connection_attach(struct ctf_connection *c);
+/* One that never came. */
+void ctf_connection_free(struct ctf_connection *c);
 /* Once in a while: a packet that has begun must go on. */
 void ctf_connection_tick(struct ctf_source *s);
 /* Those that waited for an order look again. */
@@ -140,16 +152,28 @@ void ctf_connection_end(struct ctf_connection *c, enum close_reason why);
 
 /* ---- ctf_packet.c: a packet from its header to its place ---- */
 
-/* 0: begun; -EAGAIN: waits for an order; else 1 + enum close_reason: the connection is at fault. */
-int ctf_packet_begin(struct ctf_connection *c);
+/* 0: begun; -EAGAIN: waits for an order; else 1 + enum close_reason: the connection is at fault.
+ * @late: it has waited long enough, and is discarded. */
+int ctf_packet_begin(struct ctf_connection *c, bool late);
 /* One move. Bytes; 0: end of file; -EAGAIN, or another errno of the connection. */
 ssize_t ctf_packet_move(struct ctf_connection *c);
 /* The payload is there: the stream's half moves on, the connection is ready for a header. */
 void ctf_packet_finish(struct ctf_source *s, struct conversation_slot *slot);
-/* The rest of a packet never comes: what is there of it is cut off. */
-void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot);
-/* A MOVE_PACKET of an earlier relayd. */
+/* The rest of a packet never comes: what is there of it is cut off, and discarded for @cause. */
+void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot, enum discard cause);
+/* Before the worker's thread runs: what a move of an earlier relayd had taken off its socket. */
+void ctf_packet_look_back(struct worker *w);
+/* A MOVE_PACKET or MOVE_CUT of an earlier relayd. */
 void ctf_packet_recover(struct worker *w);
+
+/* ---- ctf_hold.c: a data connection while its worker hangs in the disk ---- */
+
+/* [guard, under worker->sockets] From here on the guard reads it. */
+void ctf_hold_start(struct ctf_connection *c);
+/* [guard, likewise] Receive into @scratch and discard, about @budget bytes at most. Bytes. */
+size_t ctf_hold_discard(struct ctf_connection *c, void *scratch, size_t cap, size_t budget);
+/* [worker] If it was held: goes on from where the guard is. True: it was. */
+bool ctf_hold_join(struct ctf_connection *c);
 
 /* ---- ctf_file.c: descriptors, names, directories ---- */
 

@@ -157,8 +157,10 @@ static int apply_to_stream(struct ctf_source *s, const struct order *o)
 	struct ctf_stream *t = ctf_source_stream(s, o->head.stream - 1, o->head.stream_id);
 	int r;
 
-	if (!t || stream_now(t->slot)->scanned >= o->behind)
-		return 0; /* nobody; or it stands there already */
+	if (!t)
+		return 0;
+	if (o->head.type != CTF_ORDER_STREAM && stream_now(t->slot)->scanned >= o->behind)
+		return 0; /* it stands there already */
 	if (!stream_now(t->slot)->ctf.opened && o->head.type != CTF_ORDER_STREAM)
 		return 0;
 	r = ctf_rotate_due(t); /* a kill came between its order and itself */

@@ -6,7 +6,7 @@
  *   move    MOVE_PACKET, as in move.c: fill, drain, apply; the values after it are absolute
  *   finish  padding by ftruncate; the stream's half moves on (data_seq); the connection's half goes
  *           back to its header. A repetition finds data_seq there
- *   cut     a move without bytes, cause PARTIAL: its ledger is the stream's after it
+ *   cut     MOVE_CUT, a move without bytes: its ledger is the stream's after it
  *
  * Bytes behind the payload are never taken. The stream's position is that of whole packets.
  */
@@ -27,23 +27,31 @@ static struct ctf_data data_of(const struct conversation_slot *slot)
 	return d;
 }
 
-static void set_data(struct conversation_slot *slot, const struct ctf_data *d)
+/* The guard may look at the connection at any time: ctf_hold.c. */
+static void set_data(struct worker *w, struct conversation_slot *slot, const struct ctf_data *d)
 {
-	struct conversation_half *h = conversation_begin(slot);
+	struct conversation_half *h;
 
+	uv_mutex_lock(&w->sockets);
+	h = conversation_begin(slot);
 	memcpy(h->dialect, d, sizeof(*d));
 	conversation_commit(slot);
+	uv_mutex_unlock(&w->sockets);
 }
 
 /* Ready for the next header. */
-static void back_to_header(struct conversation_slot *slot)
+static void back_to_header(struct worker *w, struct conversation_slot *slot)
 {
-	struct conversation_half *h = conversation_begin(slot);
+	struct ctf_data d = {.joined = data_of(slot).joined};
+	struct conversation_half *h;
 
-	memset(h->dialect, 0, sizeof(struct ctf_data));
+	uv_mutex_lock(&w->sockets);
+	h = conversation_begin(slot);
+	memcpy(h->dialect, &d, sizeof(d));
 	memset(&h->receive, 0, sizeof(h->receive));
 	h->received_base = 0;
 	conversation_commit(slot);
+	uv_mutex_unlock(&w->sockets);
 }
 
 static void become_idle(struct worker *w)
@@ -100,11 +108,11 @@ static void judge(struct ctf_stream *t, struct ctf_data *d)
 	d->offset = stream_now(t->slot)->position;
 }
 
-int ctf_packet_begin(struct ctf_connection *c)
+int ctf_packet_begin(struct ctf_connection *c, bool late)
 {
 	struct wire_reader r = wire_reader_init(c->slot->ring, CTF_DATA_HEADER_SIZE);
 	uint64_t max = c->source->worker->config.lttng_packet_max;
-	struct ctf_data d = {0};
+	struct ctf_data d = {.joined = data_of(c->slot).joined};
 	const struct stream_half *h;
 	struct ctf_stream *t;
 	uint64_t handle;
@@ -120,17 +128,22 @@ int ctf_packet_begin(struct ctf_connection *c)
 	if ((uint64_t)d.size + d.padding > (max ? max : CTF_PACKET_MAX))
 		return 1 + CLOSE_oversize;
 	h = stream_now(t->slot);
-	if (!h->ctf.opened)
+	if (!h->ctf.opened && !late)
 		return -EAGAIN;
 	if (t->ctf->metadata || t->connection ||
 	    (h->ctf.any_data && (int64_t)(d.seq - h->ctf.data_seq) <= 0))
 		return 1 + CLOSE_protocol;
-	if (h->ctf.rotating == 2)
+	if (h->ctf.rotating == 2 && !late)
 		return -EAGAIN; /* its rotation waits for the disk */
 	d.stream = t->ref.index + 1;
 	d.stream_id = t->ref.id;
-	judge(t, &d);
-	set_data(c->slot, &d);
+	if (late) {
+		d.phase = CTF_DATA_DISCARD;
+		d.cause = DISCARD_STALL;
+	} else {
+		judge(t, &d);
+	}
+	set_data(c->worker, c->slot, &d);
 	t->connection = c;
 	t->fed_by = c->ref.id;
 	t->orphan = false;
@@ -154,7 +167,7 @@ static void apply(struct worker *w, struct ctf_stream *t, struct conversation_sl
 	stream_commit(t->slot);
 	d = data_of(slot);
 	d.done = (uint32_t)(m->done + m->n);
-	set_data(slot, &d);
+	set_data(w, slot, &d);
 }
 
 /*
@@ -179,7 +192,7 @@ static void turn_into_discard(struct worker *w, struct conversation_slot *slot, 
 	move_commit(w->slot);
 	d.phase = CTF_DATA_DISCARD;
 	d.cause = DISCARD_DISK;
-	set_data(slot, &d);
+	set_data(w, slot, &d);
 }
 
 /* Drain and apply the committed move; @left bytes of it are in the pipe. */
@@ -207,7 +220,7 @@ static void complete(struct ctf_stream *t, struct conversation_slot *slot, size_
 		if (d.phase == CTF_DATA_STORE) { /* a kill came in the middle of the turning */
 			d.phase = CTF_DATA_DISCARD;
 			d.cause = m->cause;
-			set_data(slot, &d);
+			set_data(w, slot, &d);
 		}
 		(void)move_drain(w, w->null_fd, NULL, &left);
 		counters_add(w->counters, COUNTER_bytes_discarded_disk + m->cause, m->n);
@@ -219,6 +232,28 @@ static void complete(struct ctf_stream *t, struct conversation_slot *slot, size_
 static struct ctf_stream *stream_of(struct ctf_source *s, const struct ctf_data *d)
 {
 	return d->stream ? ctf_source_stream(s, d->stream - 1, d->stream_id) : NULL;
+}
+
+/* Bytes from the socket into the pipe; 0: the end; negative errno. */
+static ssize_t fill(struct ctf_connection *c, uint32_t done, size_t limit)
+{
+	struct worker *w = c->worker;
+	ssize_t k = -1;
+
+	uv_mutex_lock(&w->sockets);
+	errno = EAGAIN;
+	if (!c->held) {
+		do
+			k = splice(c->fd, NULL, w->config.pipe_write, NULL, limit,
+				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		while (k < 0 && errno == EINTR);
+		c->unread_ms = 0;
+		c->taken = done + (k > 0 ? (uint32_t)k : 0);
+	}
+	if (k < 0)
+		k = -errno;
+	uv_mutex_unlock(&w->sockets);
+	return k;
 }
 
 ssize_t ctf_packet_move(struct ctf_connection *c)
@@ -247,12 +282,8 @@ ssize_t ctf_packet_move(struct ctf_connection *c)
 	m->position = d.offset;
 	m->ledger = stream_now(t->slot)->ledger;
 	move_commit(w->slot);
-	do
-		k = splice(c->fd, NULL, w->config.pipe_write, NULL, limit,
-			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	while (k < 0 && errno == EINTR);
+	k = fill(c, d.done, limit);
 	if (k <= 0) {
-		k = k < 0 ? -errno : 0;
 		become_idle(w);
 		return k;
 	}
@@ -331,12 +362,13 @@ void ctf_packet_finish(struct ctf_source *s, struct conversation_slot *slot)
 {
 	struct ctf_data d = data_of(slot);
 	struct ctf_stream *t = stream_of(s, &d);
+	struct worker *w = s->worker;
 	const struct stream_half *now;
 	struct stream_half *h;
 	bool stored;
 
 	if (!t) {
-		back_to_header(slot);
+		back_to_header(w, slot);
 		return;
 	}
 	now = stream_now(t->slot);
@@ -357,7 +389,7 @@ void ctf_packet_finish(struct ctf_source *s, struct conversation_slot *slot)
 		counters_add(s->worker->counters,
 			     stored ? COUNTER_packets_stored : COUNTER_packets_discarded, 1);
 	}
-	back_to_header(slot);
+	back_to_header(w, slot);
 	t->connection = NULL;
 }
 
@@ -375,11 +407,11 @@ static void apply_cut(struct ctf_stream *t, struct conversation_slot *slot)
 	h->ledger.stored = m->ledger.stored;
 	memcpy(h->ledger.discarded, m->ledger.discarded, sizeof(h->ledger.discarded));
 	stream_commit(t->slot);
-	back_to_header(slot);
+	back_to_header(w, slot);
 	become_idle(w);
 }
 
-void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot)
+void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot, enum discard cause)
 {
 	struct ctf_data d = data_of(slot);
 	struct ctf_stream *t = stream_of(s, &d);
@@ -389,7 +421,7 @@ void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot)
 	if (d.phase == CTF_DATA_HEADER)
 		return;
 	if (!t) {
-		back_to_header(slot);
+		back_to_header(w, slot);
 		return;
 	}
 	if (d.done == d.size) { /* nothing of it is missing */
@@ -397,8 +429,8 @@ void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot)
 		return;
 	}
 	m = move_begin(w->slot);
-	m->kind = MOVE_PACKET;
-	m->cause = DISCARD_PARTIAL;
+	m->kind = MOVE_CUT;
+	m->cause = cause;
 	m->store = 0;
 	m->stream = t->ref;
 	m->connection = state_ref_of_conversation(w->st, slot);
@@ -407,19 +439,33 @@ void ctf_packet_cut(struct ctf_source *s, struct conversation_slot *slot)
 	m->ledger = stream_now(t->slot)->ledger;
 	if (d.phase == CTF_DATA_STORE) {
 		m->ledger.stored -= d.done;
-		m->ledger.discarded[DISCARD_PARTIAL] += d.done;
+		m->ledger.discarded[cause] += d.done;
 	}
 	move_commit(w->slot);
 	if (d.phase == CTF_DATA_STORE) {
 		counters_add(w->counters, COUNTER_bytes_stored, -(uint64_t)d.done);
-		counters_add(w->counters, COUNTER_bytes_discarded_partial, d.done);
+		counters_add(w->counters, COUNTER_bytes_discarded_disk + cause, d.done);
 	}
-	counters_add(w->counters, COUNTER_packets_discarded, 1);
+	if (cause != DISCARD_STALL) /* else whoever discards its end counts it */
+		counters_add(w->counters, COUNTER_packets_discarded, 1);
 	apply_cut(t, slot);
 	t->connection = NULL;
 }
 
 /* ---- recovery ---- */
+
+void ctf_packet_look_back(struct worker *w)
+{
+	const struct move_half *m = move_now(w->slot);
+	int left = 0;
+
+	if (m->kind != MOVE_PACKET)
+		return;
+	if (!m->n && ioctl(w->config.pipe_read, FIONREAD, &left) < 0)
+		left = 0;
+	w->left_connection = m->connection;
+	w->left_taken = (uint32_t)(m->done + m->n + (uint64_t)left);
+}
 
 void ctf_packet_recover(struct worker *w)
 {
@@ -439,7 +485,7 @@ void ctf_packet_recover(struct worker *w)
 				  (unsigned long long)lost);
 		return;
 	}
-	if (m->cause == DISCARD_PARTIAL) {
+	if (m->kind == MOVE_CUT) {
 		apply_cut(t, slot);
 		return;
 	}

@@ -68,6 +68,14 @@ struct worker {
 	struct mpsc queue;
 	_Atomic uint32_t open_streams;
 	_Atomic int64_t busy_since_ms;
+	_Atomic int64_t round_since_ms; /* of the first turn since it last waited; 0: it waits */
+	/* What the guard reads in the worker's place; never held over the disk. */
+	uv_mutex_t sockets;
+	struct cds_list_head ctf_connections; /* under it: of struct ctf_connection */
+	/* Constant after start: the connection whose move an earlier relayd left, and how many
+	 * bytes of its present payload that move had taken, or was about to store. */
+	struct state_ref left_connection;
+	uint32_t left_taken;
 	/* constant after start */
 	struct worker_config config;
 	const struct state *st;
@@ -80,6 +88,7 @@ struct worker {
 	/* worker's thread */
 	uv_loop_t loop;
 	uv_timer_t tick;
+	uv_prepare_t rest;
 	struct cds_list_head sources;
 	struct cds_list_head ctf_sources;   /* of struct ctf_source: LTTng */
 	struct cds_list_head ctf_files;     /* of struct ctf_file, the one used last at the end */
@@ -225,10 +234,13 @@ void rotation_freeze_last(struct consumer_source *s, uint32_t why);
 static inline void worker_turn_begin(struct worker *w)
 {
 	struct timespec ts;
+	int64_t now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	atomic_store_explicit(&w->busy_since_ms, (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
-			      memory_order_relaxed);
+	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	atomic_store_explicit(&w->busy_since_ms, now, memory_order_relaxed);
+	if (!atomic_load_explicit(&w->round_since_ms, memory_order_relaxed))
+		atomic_store_explicit(&w->round_since_ms, now, memory_order_relaxed);
 }
 
 static inline void worker_turn_end(struct worker *w)

@@ -31,8 +31,9 @@ struct order_message {
 	struct mpsc_node node;
 	enum order order;
 	struct state_ref ref;
-	int fd;          /* STREAM, CONNECTION */
-	uint32_t number; /* INBOX: which; KEPT: chunk */
+	int fd;                            /* STREAM */
+	uint32_t number;                   /* INBOX: which; KEPT: chunk */
+	struct ctf_connection *connection; /* CONNECTION */
 };
 
 /* ---- [any] ---- */
@@ -67,7 +68,10 @@ void worker_stream(struct worker *w, struct state_ref stream, int fd)
 
 void worker_connection(struct worker *w, struct state_ref conversation, int fd)
 {
-	post(w, &(struct order_message){.order = ORDER_CONNECTION, .ref = conversation, .fd = fd});
+	struct ctf_connection *c = ctf_connection_new(w, conversation, fd);
+
+	if (c)
+		post(w, &(struct order_message){.order = ORDER_CONNECTION, .connection = c});
 }
 
 void worker_inbox(struct worker *w, unsigned inbox)
@@ -116,7 +120,7 @@ static void recover_move(struct worker *w)
 
 	if (m->kind == MOVE_IDLE)
 		return;
-	if (m->kind == MOVE_PACKET) {
+	if (m->kind == MOVE_PACKET || m->kind == MOVE_CUT) {
 		ctf_packet_recover(w);
 		return;
 	}
@@ -213,7 +217,7 @@ static void take(struct mpsc_node *node, void *arg)
 		on_stream(w, m);
 		break;
 	case ORDER_CONNECTION:
-		ctf_connection_attach(w, m->ref, m->fd);
+		ctf_connection_attach(m->connection);
 		break;
 	case ORDER_INBOX:
 		on_inbox(w, m->number);
@@ -237,6 +241,7 @@ static void stop_when_done(struct worker *w)
 	w->stopped = true;
 	w->config.events->stopped(w->config.ctx, w);
 	uv_close((uv_handle_t *)&w->tick, NULL);
+	uv_close((uv_handle_t *)&w->rest, NULL);
 	uv_close((uv_handle_t *)&w->wake, NULL);
 }
 
@@ -248,6 +253,14 @@ static void on_wake(uv_async_t *wake)
 	mpsc_drain(&w->queue, take, w);
 	stop_when_done(w);
 	worker_turn_end(w);
+}
+
+/* Everything that was ready has had its turn. */
+static void on_rest(uv_prepare_t *rest)
+{
+	struct worker *w = rest->data;
+
+	atomic_store_explicit(&w->round_since_ms, 0, memory_order_relaxed);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -270,6 +283,9 @@ static void thread_main(void *arg)
 	struct worker *w = arg;
 
 	rcu_register_thread();
+	worker_turn_begin(w);
+	recover_move(w); /* before anything that was handed over meanwhile */
+	worker_turn_end(w);
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	rcu_unregister_thread();
 }
@@ -286,6 +302,7 @@ static void free_parts(struct worker *w)
 	free(w->stream_at);
 	free(w->finished);
 	free(w->copy);
+	uv_mutex_destroy(&w->sockets);
 	free(w);
 }
 
@@ -295,10 +312,12 @@ static int init_loop(struct worker *w)
 
 	if (r < 0)
 		return r;
-	w->wake.data = w->tick.data = w;
+	w->wake.data = w->tick.data = w->rest.data = w;
 	uv_async_init(&w->loop, &w->wake, on_wake);
 	uv_timer_init(&w->loop, &w->tick);
 	uv_timer_start(&w->tick, on_tick, WORKER_TICK_MS, WORKER_TICK_MS);
+	uv_prepare_init(&w->loop, &w->rest);
+	uv_prepare_start(&w->rest, on_rest);
 	return 0;
 }
 
@@ -310,6 +329,13 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 
 	if (!w)
 		return -ENOMEM;
+	r = uv_mutex_init(&w->sockets);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	r = -ENOMEM;
+	CDS_INIT_LIST_HEAD(&w->ctf_connections);
 	w->config = *config;
 	w->st = config->state;
 	w->slot = &config->state->worker[config->index];
@@ -339,7 +365,7 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	r = init_loop(w);
 	if (r < 0)
 		goto fail;
-	recover_move(w); /* no thread yet: this one stands in for it */
+	ctf_packet_look_back(w);
 	r = uv_thread_create(&w->thread, thread_main, w);
 	if (r < 0)
 		abort(); /* a start that cannot have threads: sessiond-lite tries again */
@@ -355,8 +381,10 @@ static void throw_away(struct mpsc_node *node, void *arg)
 	struct order_message *m = caa_container_of(node, struct order_message, node);
 
 	(void)arg;
-	if (m->order == ORDER_STREAM || m->order == ORDER_CONNECTION)
+	if (m->order == ORDER_STREAM)
 		close(m->fd);
+	if (m->order == ORDER_CONNECTION)
+		ctf_connection_free(m->connection);
 	free(m);
 }
 

@@ -70,6 +70,7 @@ struct worker_config {
 	/* LTTng; 0 each: a default. */
 	uint64_t lttng_packet_max; /* bytes of a packet, padding included */
 	uint64_t stall_timeout_ms; /* an index whose packet does not come is dropped then */
+	uint64_t max_stall_ms; /* a packet that waits for the disk is discarded then; 0: never */
 	enum ctf_group lttng_group;
 	unsigned lttng_open_files;          /* descriptors of stream and index files kept */
 	const struct worker_events *events; /* static */
@@ -77,8 +78,9 @@ struct worker_config {
 };
 
 /*
- * Start the thread. It first completes the move that an earlier relayd may have left in its slot,
- * so call it before any descriptor is handed over. Return 0 or negative errno.
+ * Start the thread, which first completes the move that an earlier relayd may have left in its
+ * slot. Call it before any descriptor is handed over. Never waits for the disk. Return 0 or
+ * negative errno.
  */
 int worker_start(const struct worker_config *config, struct worker **ret);
 

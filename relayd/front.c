@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "consumer/ctf_guard.h"
 #include "consumer/repair.h"
 #include "relayd/live.h"
 #include "relayd/relay.h"
@@ -181,6 +182,8 @@ static void on_room(struct relay *r, struct state_ref ref)
 
 static void end_loop(struct relay *r)
 {
+	ctf_guard_stop(r->guard);
+	r->guard = NULL;
 	if (r->compactor)
 		compactor_stop(r->compactor);
 	r->compactor = NULL;
@@ -292,6 +295,7 @@ static int start_workers(struct relay *r, const int *pipes)
 			.output_fd = r->output_fd,
 			.udp_linger_ms = setup_udp_linger_ms(r->options),
 			.stall_timeout_ms = (uint64_t)r->limits.stall_timeout_ms,
+			.max_stall_ms = r->options->lttng.max_stall_ms,
 			.lttng_group = r->options->lttng.group == OPTION_GROUP_SESSION
 					       ? CTF_GROUP_SESSION
 					       : CTF_GROUP_HOST,
@@ -303,7 +307,8 @@ static int start_workers(struct relay *r, const int *pipes)
 		if (err < 0)
 			return err;
 	}
-	return 0;
+	return ctf_guard_start(r->workers, r->worker_count, r->options->lttng.max_stall_ms,
+			       &r->guard);
 }
 
 static void adopt_sources(struct relay *r)

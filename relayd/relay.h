@@ -28,6 +28,7 @@
 #include "relayd/trace_cmd.h"
 
 struct conn;
+struct ctf_guard;
 struct repair;
 struct link;
 struct live;
@@ -56,6 +57,7 @@ struct relay {
 	unsigned worker_count;
 	unsigned workers_stopped;
 	struct worker **workers;
+	struct ctf_guard *guard; /* of their LTTng data sockets */
 	struct compactor *compactor;
 	struct live *live; /* viewers; a thread of its own */
 	struct repair *repair;

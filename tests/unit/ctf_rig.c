@@ -131,10 +131,13 @@ void ctf_rig_start(struct ctf_rig *r)
 				       .output_fd = r->output,
 				       .events = &events,
 				       .lttng_open_files = 3,
+				       .max_stall_ms = r->max_stall_ms,
 				       .ctx = r};
 
 	r->stopped = 0;
 	cr_assert_eq(worker_start(&config, &r->worker), 0);
+	if (r->max_stall_ms)
+		cr_assert_eq(ctf_guard_start(&r->worker, 1, r->max_stall_ms, &r->guard), 0);
 	for (unsigned i = 0; i < CTF_RIG_CONNECTIONS; i++)
 		if (r->handed[i])
 			worker_connection(r->worker, connection_ref(i), dup(r->relay[i]));
@@ -145,6 +148,8 @@ void ctf_rig_stop(struct ctf_rig *r)
 {
 	worker_stop(r->worker);
 	ctf_rig_wait(r->stopped);
+	ctf_guard_stop(r->guard);
+	r->guard = NULL;
 	worker_free(r->worker);
 	r->worker = NULL;
 }
@@ -327,8 +332,7 @@ static void hand_over(struct ctf_rig *r, unsigned c)
 		worker_connection(r->worker, connection_ref(c), dup(r->relay[c]));
 }
 
-void ctf_rig_send(struct ctf_rig *r, unsigned c, unsigned i, uint64_t seq, uint32_t len,
-		  uint32_t cut)
+static uint8_t *packet_bytes(unsigned i, uint64_t seq, uint32_t len)
 {
 	uint8_t *bytes = malloc(CTF_DATA_HEADER_SIZE + len);
 	struct wire_writer w = wire_writer_init(bytes, CTF_DATA_HEADER_SIZE);
@@ -339,20 +343,42 @@ void ctf_rig_send(struct ctf_rig *r, unsigned c, unsigned i, uint64_t seq, uint3
 	wire_put_u32(&w, len);
 	wire_put_u32(&w, CTF_RIG_PAD);
 	ctf_rig_payload(bytes + CTF_DATA_HEADER_SIZE, i, seq, len);
-	if (cut > CTF_DATA_HEADER_SIZE + len)
-		cut = CTF_DATA_HEADER_SIZE + len;
-	for (uint32_t done = 0; done < cut;) {
-		uint32_t n = cut - done;
+	return bytes;
+}
+
+static void send_all(struct ctf_rig *r, unsigned c, const uint8_t *bytes, uint32_t from,
+		     uint32_t to)
+{
+	while (from < to) {
+		uint32_t n = to - from;
 		ssize_t k;
 
 		if (!r->handed[c]) /* the header by itself: it is taken here */
 			n = CTF_DATA_HEADER_SIZE;
-		k = send(r->peer[c], bytes + done, n, MSG_NOSIGNAL);
+		k = send(r->peer[c], bytes + from, n, MSG_NOSIGNAL);
 		cr_assert_gt(k, 0);
-		done += (uint32_t)k;
+		from += (uint32_t)k;
 		if (!r->handed[c])
 			hand_over(r, c);
 	}
+}
+
+void ctf_rig_send(struct ctf_rig *r, unsigned c, unsigned i, uint64_t seq, uint32_t len,
+		  uint32_t cut)
+{
+	uint8_t *bytes = packet_bytes(i, seq, len);
+
+	send_all(r, c, bytes, 0,
+		 cut < CTF_DATA_HEADER_SIZE + len ? cut : CTF_DATA_HEADER_SIZE + len);
+	free(bytes);
+}
+
+void ctf_rig_send_rest(struct ctf_rig *r, unsigned c, unsigned i, uint64_t seq, uint32_t len,
+		       uint32_t cut)
+{
+	uint8_t *bytes = packet_bytes(i, seq, len);
+
+	send_all(r, c, bytes, cut, CTF_DATA_HEADER_SIZE + len);
 	free(bytes);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/state.h"
+#include "consumer/ctf_guard.h"
 #include "consumer/worker.h"
 
 #define CTF_RIG_STREAMS     4u
@@ -27,6 +28,8 @@ struct ctf_rig {
 	int peer[CTF_RIG_CONNECTIONS], relay[CTF_RIG_CONNECTIONS];
 	bool handed[CTF_RIG_CONNECTIONS];
 	uint32_t chunk_id;
+	uint64_t max_stall_ms; /* 0: nobody guards the worker */
+	struct ctf_guard *guard;
 	_Atomic unsigned finished, stopped, rooms, closed;
 };
 
@@ -60,6 +63,9 @@ void ctf_rig_payload(uint8_t *to, unsigned i, uint64_t seq, uint32_t len);
  * read by the rig into the slot, which is handed over then. */
 void ctf_rig_send(struct ctf_rig *r, unsigned connection, unsigned i, uint64_t seq, uint32_t len,
 		  uint32_t cut);
+/* What ctf_rig_send() with that @cut left. */
+void ctf_rig_send_rest(struct ctf_rig *r, unsigned connection, unsigned i, uint64_t seq,
+		       uint32_t len, uint32_t cut);
 void ctf_rig_close(struct ctf_rig *r, unsigned connection);
 
 /* ---- the judge's part ---- */
