@@ -21,6 +21,13 @@ uint64_t field_number(const json_t *object, const char *key)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+bool field_known(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return value && !json_is_null(value);
+}
+
 bool field_is(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));

@@ -14,6 +14,8 @@
 
 const char *field_text(const json_t *object, const char *key); /* never NULL */
 uint64_t field_number(const json_t *object, const char *key);
+/* There, and not null: what does not apply is null. */
+bool field_known(const json_t *object, const char *key);
 bool field_is(const json_t *object, const char *key); /* true, and not anything else */
 /* The member, as a list or object; iterating over NULL is fine for jansson. */
 json_t *field_of(const json_t *object, const char *key);

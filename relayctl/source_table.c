@@ -25,13 +25,30 @@ void source_table_rate(struct table *t, uint64_t rate)
 void source_table_lost(struct table *t, const json_t *ledger)
 {
 	uint64_t lost = field_number(ledger, "lost_events");
-	uint64_t dropped = field_number(ledger, "datagrams_dropped");
-	bool more = field_number(ledger, "lost_intervals") || dropped;
-	char buf[HUMAN_MAX];
+	uint64_t packets = field_number(ledger, "lost_packets");
+	bool more =
+		field_number(ledger, "lost_intervals") || field_number(ledger, "datagrams_dropped");
+	char buf[HUMAN_MAX], also[HUMAN_MAX];
 
-	table_cellf(t, "%s%s", human_count(lost, buf), more ? "+" : "");
-	if (lost || more)
+	if (!field_known(ledger, "lost_events") && !more) {
+		table_cell(t, NULL);
+		return;
+	}
+	if (packets)
+		table_cellf(t, "%s%s + %s pkt", human_count(lost, buf), more ? "+" : "",
+			    human_count(packets, also));
+	else
+		table_cellf(t, "%s%s", human_count(lost, buf), more ? "+" : "");
+	if (lost || packets || more)
 		table_mark(t);
+}
+
+void source_table_number(struct table *t, const json_t *object, const char *key)
+{
+	if (field_known(object, key))
+		table_cellf(t, "%" PRIu64, field_number(object, key));
+	else
+		table_cell(t, NULL);
 }
 
 void source_table_discarded(struct table *t, const json_t *ledger)
@@ -76,7 +93,7 @@ int source_table_print(const struct cli *cli, const json_t *document, const char
 {
 	static const struct table_column columns[] = {
 		{"SOURCE", true},     {"SESSION", false}, {"HOST", false}, {"PEER", false},
-		{"PROTOCOL", false},  {"STATE", false},   {"AGE", true},   {"CPUS", true},
+		{"PROTOCOL", false},  {"STATE", false},   {"AGE", true},   {"STREAMS", true},
 		{"STORED", true},     {"RATE", true},     {"LOST", true},  {"DISCARDED", true},
 		{"DIRECTORY", false},
 	};
@@ -95,7 +112,7 @@ int source_table_print(const struct cli *cli, const json_t *document, const char
 		table_cellf(t, "%s/%s", field_text(one, "protocol"), field_text(one, "transport"));
 		source_table_state(t, one);
 		age_cell(t, document, one);
-		table_cellf(t, "%" PRIu64, field_number(one, "cpus"));
+		table_cellf(t, "%" PRIu64, field_number(one, "streams"));
 		source_table_bytes(t, field_number(one, "stored"));
 		source_table_rate(t, field_number(one, "rate"));
 		source_table_lost(t, one);

@@ -79,34 +79,55 @@ int run_sources(struct cli *cli)
 	return status;
 }
 
+/* trace-cmd's streams have none. */
+static bool any_name(const struct cli *cli, const json_t *streams)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (streams, i, one)
+		if (is_of(one, cli) && *field_text(one, "name"))
+			return true;
+	return false;
+}
+
+static void stream_row(struct table *t, const json_t *one, bool named)
+{
+	const char *units = field_known(one, "pages") ? "pages" : "packets";
+	char buf[HUMAN_MAX];
+
+	table_cellf(t, "%" PRIu64, field_number(one, "source"));
+	table_cell(t, field_text(one, "session"));
+	source_table_number(t, one, "cpu");
+	source_table_number(t, one, "port");
+	table_cell(t, field_text(one, "state"));
+	source_table_bytes(t, field_number(one, "received"));
+	source_table_bytes(t, field_number(one, "stored"));
+	source_table_discarded(t, one);
+	table_cell(t, field_known(one, units) ? human_count(field_number(one, units), buf) : NULL);
+	source_table_lost(t, one);
+	source_table_rate(t, field_number(one, "rate"));
+	if (named)
+		table_cell(t, field_text(one, "name"));
+}
+
 static int print_streams(const struct cli *cli, const json_t *document)
 {
 	static const struct table_column columns[] = {
 		{"SOURCE", true}, {"SESSION", false}, {"CPU", true},    {"PORT", true},
 		{"STATE", false}, {"RECEIVED", true}, {"STORED", true}, {"DISCARDED", true},
-		{"PAGES", true},  {"LOST", true},     {"RATE", true},
+		{"PAGES", true},  {"LOST", true},     {"RATE", true},   {"NAME", false},
 	};
-	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	char buf[HUMAN_MAX];
+	const json_t *streams = field_of(document, "streams");
+	bool named = any_name(cli, streams);
+	struct table *t = table_new(columns, sizeof(columns) / sizeof(columns[0]) - !named);
 	json_t *one;
 	size_t i;
 	int r;
 
-	json_array_foreach (field_of(document, "streams"), i, one) {
-		if (!is_of(one, cli))
-			continue;
-		table_cellf(t, "%" PRIu64, field_number(one, "source"));
-		table_cell(t, field_text(one, "session"));
-		table_cellf(t, "%" PRIu64, field_number(one, "cpu"));
-		table_cellf(t, "%" PRIu64, field_number(one, "port"));
-		table_cell(t, field_text(one, "state"));
-		source_table_bytes(t, field_number(one, "received"));
-		source_table_bytes(t, field_number(one, "stored"));
-		source_table_discarded(t, one);
-		table_cell(t, human_count(field_number(one, "pages"), buf));
-		source_table_lost(t, one);
-		source_table_rate(t, field_number(one, "rate"));
-	}
+	json_array_foreach (streams, i, one)
+		if (is_of(one, cli))
+			stream_row(t, one, named);
 	r = table_print(t, cli->out, cli_colour(cli));
 	table_free(t);
 	return r < 0 ? cli_no_memory(cli) : EXIT_DONE;
@@ -190,22 +211,23 @@ static void print_relayd(const struct cli *cli, const json_t *relayd)
 	fputs(field_is(relayd, "synced") ? "\n" : ", taking over\n", cli->out);
 }
 
-/* "12 (10 recording, 2 orphan)" */
-static void print_source_states(const struct cli *cli, const json_t *sources)
+/* "12 (10 recording, 2 orphan)": how many of a list there are, by a member of theirs. */
+static void print_counts(const struct cli *cli, const char *title, const json_t *list,
+			 const char *key)
 {
 	json_t *counts = json_object(), *one, *n;
-	const char *state, *comma = " (";
+	const char *word, *comma = " (";
 	size_t i;
 
-	json_array_foreach (sources, i, one) {
-		state = field_text(one, "state");
-		json_object_set_new(counts, state,
-				    json_integer((json_int_t)field_number(counts, state) + 1));
+	json_array_foreach (list, i, one) {
+		word = field_text(one, key);
+		json_object_set_new(counts, word,
+				    json_integer((json_int_t)field_number(counts, word) + 1));
 	}
-	fprintf(cli->out, "sources        %zu", json_array_size(sources));
-	json_object_foreach (counts, state, n) {
+	fprintf(cli->out, "%-15s%zu", title, json_array_size(list));
+	json_object_foreach (counts, word, n) {
 		fprintf(cli->out, "%s%" JSON_INTEGER_FORMAT " %s", comma, json_integer_value(n),
-			state);
+			word);
 		comma = ", ";
 	}
 	fputs(json_object_size(counts) ? ")\n" : "\n", cli->out);
@@ -218,7 +240,7 @@ static void print_figures(const struct cli *cli, const json_t *relayd)
 	char a[HUMAN_MAX], b[HUMAN_MAX], c[HUMAN_MAX];
 
 	fprintf(cli->out, "sessions       %zu\n", json_array_size(field_of(relayd, "sessions")));
-	print_source_states(cli, field_of(relayd, "sources"));
+	print_counts(cli, "sources", field_of(relayd, "sources"), "state");
 	fprintf(cli->out, "streams        %" PRIu64 " open of %" PRIu64 "\n",
 		field_number(totals, "streams_open"), field_number(totals, "streams"));
 	fprintf(cli->out, "incoming       %s\n", human_rate(field_number(totals, "rate"), a));
@@ -229,8 +251,7 @@ static void print_figures(const struct cli *cli, const json_t *relayd)
 	fprintf(cli->out, "chunks         %" PRIu64 " finished, %" PRIu64 " of them incomplete\n",
 		field_number(counters, "chunks_finished"),
 		field_number(counters, "chunks_incomplete"));
-	fprintf(cli->out, "control        %zu connections\n",
-		json_array_size(field_of(relayd, "connections")));
+	print_counts(cli, "connections", field_of(relayd, "connections"), "role");
 }
 
 /* ---- what somebody should look at ---- */
@@ -290,6 +311,8 @@ static void look_at_counters(struct attention *a, const json_t *counters)
 		{"datagrams_dropped", false, "datagrams dropped by this host (use TCP: -t)"},
 		{"kernel_events_lost", false, "events lost by traced kernels"},
 		{"kernel_losses_unknown", false, "losses in traced kernels without a count"},
+		{"tracer_events_lost", false, "events discarded by LTTng's tracers: full buffers"},
+		{"tracer_packets_lost", false, "packets overwritten by LTTng's tracers"},
 		{"disk_errors", false, "writes or renames failed"},
 	};
 	char buf[HUMAN_MAX];

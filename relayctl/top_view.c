@@ -49,7 +49,7 @@ static int more_first(uint64_t a, uint64_t b)
 static uint64_t loss(const json_t *source)
 {
 	return field_number(source, "lost_events") + field_number(source, "lost_intervals") +
-	       field_number(source, "datagrams_dropped");
+	       field_number(source, "lost_packets") + field_number(source, "datagrams_dropped");
 }
 
 static int by_number(const void *a, const void *b)
@@ -126,7 +126,7 @@ static struct table *source_table(const struct top_view *v, const json_t *docume
 		table_cellf(t, "%" PRIu64, field_number(list[i], "number"));
 		source_table_state(t, list[i]);
 		table_cellf(t, "%" PRIu64 "/%" PRIu64, field_number(list[i], "streams_open"),
-			    field_number(list[i], "cpus"));
+			    field_number(list[i], "streams"));
 		source_table_rate(t, field_number(list[i], "rate"));
 		source_table_bytes(t, field_number(list[i], "stored"));
 		source_table_lost(t, list[i]);
@@ -180,14 +180,17 @@ static uint64_t busiest_ms(const json_t *document)
 static char *sums_line(const json_t *document)
 {
 	const json_t *totals = field_of(document, "totals");
+	uint64_t packets = field_number(totals, "lost_packets");
 	char stored[HUMAN_MAX], discarded[HUMAN_MAX], lost[HUMAN_MAX], dropped[HUMAN_MAX],
-		busy[HUMAN_MAX];
+		busy[HUMAN_MAX], pkt[HUMAN_MAX];
 
-	return line_of("stored %s   discarded %s   lost %s%s   dropped %s   %zu workers, busy %s",
+	return line_of("stored %s   discarded %s   lost %s%s%s%s%s   dropped %s   %zu workers, "
+		       "busy %s",
 		       human_bytes(field_number(totals, "stored"), stored),
 		       human_bytes(field_sum(totals, "discarded"), discarded),
 		       human_count(field_number(totals, "lost_events"), lost),
-		       field_number(totals, "lost_intervals") ? "+" : "",
+		       field_number(totals, "lost_intervals") ? "+" : "", packets ? " + " : "",
+		       packets ? human_count(packets, pkt) : "", packets ? " pkt" : "",
 		       human_count(field_number(totals, "datagrams_dropped"), dropped),
 		       json_array_size(field_of(document, "workers")),
 		       human_duration(busiest_ms(document), busy));

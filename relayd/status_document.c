@@ -10,75 +10,25 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/counters.h"
 #include "common/tsan.h"
-#include "relayd/conversation.h"
+#include "relayd/status_connection.h"
 #include "relayd/status_json.h"
-
-/* What a source, a session, a worker or the whole is the sum of. */
-struct sum {
-	struct stream_ledger ledger;
-	uint64_t rate;
-	uint64_t in_chunk; /* bytes stored in chunks that are being filled */
-	uint32_t sources, streams, open;
-};
+#include "relayd/status_lttng.h"
+#include "relayd/status_sum.h"
 
 struct pass {
 	const struct status_view *view;
 	const struct state *st;
 	uint32_t workers;
-	struct sum *of_worker; /* [workers] */
-	struct sum of_session[STATE_SESSIONS];
-	struct sum all;
+	struct status_sum *of_worker; /* [workers] */
+	uint32_t *viewers;            /* [n_viewers], by index of their source */
+	uint32_t n_viewers;
+	struct status_sum of_session[STATE_SESSIONS];
+	struct status_sum all;
 	struct json_text head, session, source, stream, worker, connection;
 };
-
-static void add_ledger(struct stream_ledger *to, const struct stream_ledger *l)
-{
-	to->received += l->received;
-	to->stored += l->stored;
-	for (unsigned i = 0; i < DISCARD_COUNT; i++)
-		to->discarded[i] += l->discarded[i];
-	to->pages += l->pages;
-	to->lost_events += l->lost_events;
-	to->lost_intervals += l->lost_intervals;
-	to->marks += l->marks;
-	to->datagrams += l->datagrams;
-	to->datagrams_dropped += l->datagrams_dropped;
-}
-
-static void add_sum(struct sum *to, const struct sum *s)
-{
-	add_ledger(&to->ledger, &s->ledger);
-	to->rate += s->rate;
-	to->in_chunk += s->in_chunk;
-	to->sources += s->sources;
-	to->streams += s->streams;
-	to->open += s->open;
-}
-
-/* The same members wherever a ledger is shown. */
-static void put_ledger(struct json_piece *p, const struct stream_ledger *l, uint64_t rate)
-{
-	struct json_piece discarded = json_piece_new();
-
-	json_piece_number(p, "received", l->received);
-	json_piece_number(p, "stored", l->stored);
-	for (unsigned i = 0; i < DISCARD_COUNT; i++)
-		json_piece_number(&discarded, discard_name((enum discard)i), l->discarded[i]);
-	p->failed |= discarded.failed;
-	json_piece_put(p, "discarded", discarded.json);
-	json_piece_number(p, "pages", l->pages);
-	json_piece_number(p, "lost_events", l->lost_events);
-	json_piece_number(p, "lost_intervals",
-			  l->lost_intervals > l->marks ? l->lost_intervals - l->marks : 0);
-	json_piece_number(p, "marks", l->marks);
-	json_piece_number(p, "datagrams", l->datagrams);
-	json_piece_number(p, "datagrams_dropped", l->datagrams_dropped);
-	json_piece_number(p, "rate", rate);
-}
 
 static void put_addr(struct json_piece *p, const char *key, const struct addr *a)
 {
@@ -107,15 +57,10 @@ struct stream_facts {
 };
 
 struct source_facts {
-	uint64_t number, conversation; /* id */
+	uint64_t number;
 	int64_t start_ns;
 	struct addr peer;
 	uint32_t cpus, first_stream, protocol, transport;
-};
-
-struct conversation_facts {
-	int64_t accepted_ms;
-	struct addr peer, local;
 };
 
 /* What is read in between is worth something only if the id is still the same behind it. */
@@ -134,20 +79,12 @@ TSAN_READS_RACILY static struct stream_facts look_at_stream(const volatile struc
 TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struct source_slot *s)
 {
 	return (struct source_facts){.number = s->number,
-				     .conversation = s->conversation.id,
 				     .start_ns = s->start_ns,
 				     .peer = s->peer,
 				     .cpus = s->cpus,
 				     .first_stream = s->first_stream,
 				     .protocol = s->protocol,
 				     .transport = s->transport};
-}
-
-TSAN_READS_RACILY static struct conversation_facts look_at_conversation(
-	const volatile struct conversation_slot *s)
-{
-	return (struct conversation_facts){
-		.accepted_ms = s->accepted_ms, .peer = s->peer, .local = s->local};
 }
 
 /* ---- streams ---- */
@@ -160,51 +97,87 @@ static const char *stream_state_name(uint32_t state)
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }
 
+/* A source whose streams and figures are being read. */
+struct subject {
+	uint64_t id;
+	uint32_t index;
+	struct source_facts facts;
+	const struct session_slot *session; /* NULL: none yet */
+	bool is_lttng;
+	struct status_lttng lttng; /* is_lttng */
+	struct status_sum sum;
+};
+
+static void put_number_or_null(struct json_piece *p, const char *key, bool known, uint64_t n)
+{
+	if (known)
+		json_piece_number(p, key, n);
+	else
+		json_piece_string(p, key, NULL);
+}
+
+/* LTTng's clients close their streams one by one. */
+static uint32_t stream_state(const struct stream_slot *slot, const struct stream_half *h)
+{
+	if (h->ctf.closed)
+		return STREAM_ENDED;
+	return h->state == STREAM_WAITING && atomic_load(&slot->connected) ? STREAM_OPEN : h->state;
+}
+
+static void put_stream(struct pass *p, const struct subject *s, const struct stream_facts *facts,
+		       const char *name, uint32_t state, const struct status_sum *sum)
+{
+	struct json_piece piece = json_piece_new();
+
+	json_piece_number(&piece, "source", s->facts.number);
+	json_piece_string(&piece, "session", session_name(s->session));
+	put_number_or_null(&piece, "cpu", !s->is_lttng, facts->cpu);
+	put_number_or_null(&piece, "port", !s->is_lttng, facts->port);
+	json_piece_string(&piece, "name", *name ? name : NULL);
+	json_piece_string(&piece, "state", stream_state_name(state));
+	status_sum_put(&piece, sum);
+	json_text_element(&p->stream, &piece);
+}
+
 /* @ret_next  1 + index of the source's next stream, or 0. False: it was freed meanwhile. */
-static bool add_stream(struct pass *p, uint64_t source_id, const struct source_facts *source,
-		       const struct session_slot *session, const struct stream_slot *slot,
-		       struct sum *source_sum, uint32_t *ret_next)
+static bool add_stream(struct pass *p, struct subject *s, const struct stream_slot *slot,
+		       uint32_t *ret_next)
 {
 	struct state_ref ref = state_ref_of_stream(p->st, slot);
 	struct stream_facts facts = look_at_stream(slot);
-	struct sum sum = {.streams = 1};
-	struct json_piece piece;
+	struct status_sum sum = {.streams = 1};
+	char name[STATUS_STREAM_NAME] = "";
 	struct stream_half h;
 	uint32_t state;
 
 	stream_read(slot, &h);
-	state = h.state == STREAM_WAITING && atomic_load(&slot->connected) ? STREAM_OPEN : h.state;
-	if (!ref.id || !is_still(&slot->id, ref.id) || facts.source != source_id)
-		return false;
+	state = stream_state(slot, &h);
 	sum.ledger = h.ledger;
 	sum.rate = status_rates_of(p->view->rates, ref);
 	sum.open = state == STREAM_OPEN;
-	if (h.chunk != STREAM_NO_CHUNK)
-		sum.in_chunk = h.ledger.stored - h.chunk_base.stored;
-	add_sum(source_sum, &sum);
-
-	piece = json_piece_new();
-	json_piece_number(&piece, "source", source->number);
-	json_piece_string(&piece, "session", session_name(session));
-	json_piece_number(&piece, "cpu", facts.cpu);
-	json_piece_number(&piece, "port", facts.port);
-	json_piece_string(&piece, "state", stream_state_name(state));
-	put_ledger(&piece, &h.ledger, sum.rate);
-	json_text_element(&p->stream, &piece);
+	if (s->is_lttng) {
+		status_lttng_stream(p->st, ref.index, &s->lttng, &h, name, &sum);
+	} else {
+		sum.tells = STATUS_TELLS_PAGES | STATUS_TELLS_LOST_EVENTS | STATUS_TELLS_INTERVALS;
+		if (h.chunk != STREAM_NO_CHUNK)
+			sum.in_chunk = h.ledger.stored - h.chunk_base.stored;
+	}
+	if (!ref.id || !is_still(&slot->id, ref.id) || facts.source != s->id)
+		return false;
+	status_sum_add(&s->sum, &sum);
+	put_stream(p, s, &facts, name, state, &sum);
 	*ret_next = facts.next;
 	return true;
 }
 
-/* A source's streams in CPU order. */
-static void add_streams(struct pass *p, uint64_t source_id, const struct source_facts *source,
-			const struct session_slot *session, struct sum *sum)
+/* A source's streams in CPU order; LTTng's as they were announced. */
+static void add_streams(struct pass *p, struct subject *s)
 {
-	uint32_t next = source->first_stream;
+	uint32_t next = s->facts.first_stream;
 
-	for (uint32_t i = 0; i < source->cpus && next; i++)
+	for (uint32_t i = 0; i < s->facts.cpus && next; i++)
 		if (next > p->st->header->capacity.streams ||
-		    !add_stream(p, source_id, source, session, &p->st->stream[next - 1], sum,
-				&next))
+		    !add_stream(p, s, &p->st->stream[next - 1], &next))
 			return;
 }
 
@@ -216,19 +189,21 @@ static bool has_open_chunk(const struct source_half *h)
 }
 
 /* One word; the first that is true. doc/status.md says what each means. */
-static const char *source_state_name(const struct source_half *h, const struct source_front_half *f,
-				     const struct session_slot *session, uint32_t open_streams)
+static const char *source_state_name(const struct subject *s, const struct source_half *h,
+				     const struct source_front_half *f)
 {
 	if (h->finished)
 		return "ended";
-	if (h->ended || (session && atomic_load(&session->ending)))
+	if (h->ended || (s->session && atomic_load(&s->session->ending)))
 		return "finishing";
 	if (h->disk_full)
 		return "disk-full";
-	if (session && atomic_load(&session->stopped))
+	if (s->session && atomic_load(&s->session->stopped))
 		return "stopped";
 	if (f->control_ended)
-		return !f->closed_in_order && open_streams ? "orphan" : "finishing";
+		return !f->closed_in_order && s->sum.open ? "orphan" : "finishing";
+	if (s->is_lttng)
+		return s->sum.streams ? "recording" : "waiting";
 	if (!f->metadata_complete && !h->metadata_parsed)
 		return "metadata";
 	return "recording";
@@ -248,71 +223,111 @@ static uint32_t chunk_number(const struct source_half *h)
 	return number ? number : h->next_chunk ? h->next_chunk - 1 : 0;
 }
 
-static void put_source_half(struct json_piece *piece, const struct source_half *h,
-			    const struct source_front_half *f, const struct sum *sum)
+/* What follows for LTTng from its own slots, for trace-cmd from the source's halves. */
+static void put_chunk(struct pass *p, struct json_piece *piece, const struct subject *s,
+		      const struct source_half *h)
 {
-	json_piece_string(piece, "directory", h->dir[0] ? h->dir : NULL);
-	json_piece_number(piece, "chunk", chunk_number(h));
-	json_piece_number(piece, "chunk_bytes", has_open_chunk(h) ? sum->in_chunk : 0);
-	json_piece_number(piece, "sub_buffer", h->sub_buffer);
-	json_piece_number(piece, "metadata_bytes", f->metadata);
-	json_piece_bool(piece, "metadata_complete", f->metadata_complete || h->metadata_parsed);
-	json_piece_string(piece, "control_ended",
-			  f->control_ended ? close_reason_name(f->control_ended) : NULL);
+	uint32_t number = chunk_number(h);
+	bool open = has_open_chunk(h);
+
+	if (s->is_lttng)
+		number = status_lttng_chunk(p->st, s->index, &open);
+	json_piece_number(piece, "chunk", number);
+	json_piece_number(piece, "chunk_bytes", open ? s->sum.in_chunk : 0);
 }
 
-static void put_source(struct pass *p, const struct source_facts *facts, uint32_t worker,
-		       const struct session_slot *session, const struct source_half *h,
-		       const struct source_front_half *f, const struct sum *sum)
+static void put_metadata(struct json_piece *piece, const struct subject *s,
+			 const struct source_half *h, const struct source_front_half *f)
+{
+	put_number_or_null(piece, "sub_buffer", !s->is_lttng, h->sub_buffer);
+	json_piece_number(piece, "metadata_bytes", s->is_lttng ? s->sum.metadata : f->metadata);
+	if (s->is_lttng) /* more may come at any time */
+		json_piece_string(piece, "metadata_complete", NULL);
+	else
+		json_piece_bool(piece, "metadata_complete",
+				f->metadata_complete || h->metadata_parsed);
+}
+
+static const char *text_or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void put_who(struct pass *p, struct json_piece *piece, const struct subject *s,
+		    const struct source_half *h)
+{
+	const char *protocol = protocol_name((enum protocol)s->facts.protocol);
+	char lttng[STATUS_PROTOCOL_MAX];
+
+	if (s->is_lttng)
+		protocol = status_lttng_protocol(s->lttng.minor, lttng);
+	json_piece_number(piece, "number", s->facts.number);
+	json_piece_string(piece, "session", session_name(s->session));
+	json_piece_string(piece, "host", text_or_null(s->is_lttng ? s->lttng.host : h->host));
+	put_addr(piece, "peer", &s->facts.peer);
+	json_piece_string(piece, "protocol", protocol);
+	json_piece_string(piece, "transport", transport_name(s->facts.transport));
+	json_piece_string(piece, "client_session", text_or_null(s->lttng.session_name));
+	json_piece_string(piece, "mode", s->is_lttng ? status_lttng_mode(&s->lttng) : NULL);
+	put_number_or_null(piece, "viewers", s->is_lttng,
+			   s->is_lttng && s->index < p->n_viewers ? p->viewers[s->index] : 0);
+}
+
+static void put_source(struct pass *p, const struct subject *s, uint32_t worker,
+		       const struct source_half *h, const struct source_front_half *f)
 {
 	struct json_piece piece = json_piece_new();
 
-	json_piece_number(&piece, "number", facts->number);
-	json_piece_string(&piece, "session", session_name(session));
-	json_piece_string(&piece, "host", h->host[0] ? h->host : NULL);
-	put_addr(&piece, "peer", &facts->peer);
-	json_piece_string(&piece, "protocol", protocol_name((enum protocol)facts->protocol));
-	json_piece_string(&piece, "transport", transport_name(facts->transport));
-	json_piece_string(&piece, "state", source_state_name(h, f, session, sum->open));
-	json_piece_number(&piece, "cpus", facts->cpus);
-	json_piece_number(&piece, "streams_open", sum->open);
-	json_piece_put(&piece, "worker", worker ? json_integer(worker - 1) : json_null());
-	json_piece_time(&piece, "started", facts->start_ns);
-	put_source_half(&piece, h, f, sum);
-	put_ledger(&piece, &sum->ledger, sum->rate);
+	put_who(p, &piece, s, h);
+	json_piece_string(&piece, "state", source_state_name(s, h, f));
+	put_number_or_null(&piece, "cpus", !s->is_lttng, s->facts.cpus);
+	json_piece_number(&piece, "streams", s->sum.streams);
+	json_piece_number(&piece, "streams_open", s->sum.open);
+	put_number_or_null(&piece, "worker", worker != 0, worker - 1);
+	json_piece_time(&piece, "started", s->facts.start_ns);
+	json_piece_string(&piece, "directory", text_or_null(h->dir));
+	put_chunk(p, &piece, s, h);
+	put_metadata(&piece, s, h, f);
+	json_piece_string(&piece, "control_ended",
+			  f->control_ended ? close_reason_name(f->control_ended) : NULL);
+	status_sum_put(&piece, &s->sum);
 	json_text_element(&p->source, &piece);
 }
 
 static void add_source(struct pass *p, const struct source_slot *slot)
 {
-	uint64_t id = atomic_load(&slot->id);
+	struct subject s = {.id = atomic_load(&slot->id),
+			    .index = (uint32_t)(slot - p->st->source),
+			    .session = state_session_of(p->st, slot),
+			    .sum = {.sources = 1}};
 	uint32_t session_number = atomic_load(&slot->session);
 	uint32_t worker = atomic_load(&slot->worker);
-	const struct session_slot *session = state_session_of(p->st, slot);
-	struct sum sum = {.sources = 1};
 	struct source_front_half f;
-	struct source_facts facts;
 	struct source_half h;
 
-	if (!id)
+	if (!s.id)
 		return;
-	facts = look_at_source(slot);
+	s.facts = look_at_source(slot);
 	source_front_read(&slot->front, &f);
 	source_read(slot, &h);
-	if (!is_still(&slot->id, id))
+	s.is_lttng = s.facts.protocol == PROTOCOL_LTTNG;
+	if (s.is_lttng)
+		status_lttng_source(p->st, s.index, &s.lttng);
+	if (!is_still(&slot->id, s.id))
 		return;
-	add_streams(p, id, &facts, session, &sum);
-	put_source(p, &facts, worker, session, &h, &f, &sum);
-	add_sum(&p->all, &sum);
-	if (session)
-		add_sum(&p->of_session[session_number - 1], &sum);
+	add_streams(p, &s);
+	put_source(p, &s, worker, &h, &f);
+	status_sum_add(&p->all, &s.sum);
+	if (s.session)
+		status_sum_add(&p->of_session[session_number - 1], &s.sum);
 	if (worker && worker <= p->workers)
-		add_sum(&p->of_worker[worker - 1], &sum);
+		status_sum_add(&p->of_worker[worker - 1], &s.sum);
 }
 
-/* ---- sessions, workers, connections ---- */
+/* ---- sessions, workers ---- */
 
-static void add_session(struct pass *p, const struct session_slot *slot, const struct sum *sum)
+static void add_session(struct pass *p, const struct session_slot *slot,
+			const struct status_sum *sum)
 {
 	struct json_piece piece;
 
@@ -328,13 +343,13 @@ static void add_session(struct pass *p, const struct session_slot *slot, const s
 	json_piece_number(&piece, "sources", sum->sources);
 	json_piece_number(&piece, "streams", sum->streams);
 	json_piece_number(&piece, "streams_open", sum->open);
-	put_ledger(&piece, &sum->ledger, sum->rate);
+	status_sum_put(&piece, sum);
 	json_text_element(&p->session, &piece);
 }
 
 static void add_worker(struct pass *p, uint32_t index)
 {
-	const struct sum *sum = &p->of_worker[index];
+	const struct status_sum *sum = &p->of_worker[index];
 	int64_t since = p->view->busy_since_ms[index];
 	int64_t busy = since && p->view->now_ms > since ? p->view->now_ms - since : 0;
 	struct json_piece piece = json_piece_new();
@@ -346,57 +361,6 @@ static void add_worker(struct pass *p, uint32_t index)
 	json_piece_number(&piece, "busy_ms", (uint64_t)busy);
 	json_piece_number(&piece, "rate", sum->rate);
 	json_text_element(&p->worker, &piece);
-}
-
-/* The source of a conversation: its number, 0 if it has none (yet, or any longer). */
-static uint64_t source_number_of(const struct pass *p, const struct conversation_slot *slot,
-				 uint64_t id)
-{
-	uint32_t n = atomic_load(&slot->source);
-	const struct source_slot *source;
-	struct source_facts facts;
-	uint64_t source_id;
-
-	if (!n || n > p->st->header->capacity.sources)
-		return 0;
-	source = &p->st->source[n - 1];
-	source_id = atomic_load(&source->id);
-	facts = look_at_source(source);
-	return source_id && is_still(&source->id, source_id) && facts.conversation == id
-		       ? facts.number
-		       : 0;
-}
-
-static void add_connection(struct pass *p, const struct conversation_slot *slot)
-{
-	uint64_t id = atomic_load(&slot->id), number;
-	struct conversation_facts facts;
-	struct conversation_half h;
-	struct json_piece piece;
-	struct trace_cmd talk;
-	int64_t last;
-
-	if (!id || atomic_load(&slot->done))
-		return;
-	facts = look_at_conversation(slot);
-	number = source_number_of(p, slot, id);
-	conversation_read(slot, &h);
-	if (!is_still(&slot->id, id))
-		return;
-	memcpy(&talk, h.dialect, sizeof(talk));
-	last = h.last_byte_ms > facts.accepted_ms ? h.last_byte_ms : facts.accepted_ms;
-
-	piece = json_piece_new();
-	json_piece_number(&piece, "id", id);
-	put_addr(&piece, "peer", &facts.peer);
-	put_addr(&piece, "local", &facts.local);
-	json_piece_string(&piece, "protocol", protocol_name((enum protocol)talk.protocol));
-	json_piece_string(&piece, "state", trace_cmd_state_name((enum trace_cmd_state)talk.state));
-	json_piece_put(&piece, "source", number ? json_integer((json_int_t)number) : json_null());
-	json_piece_number(&piece, "received", conversation_received(&h));
-	json_piece_number(&piece, "age_ms", (uint64_t)(p->view->now_ms - facts.accepted_ms));
-	json_piece_number(&piece, "silent_ms", (uint64_t)(p->view->now_ms - last));
-	json_text_element(&p->connection, &piece);
 }
 
 /* ---- the whole ---- */
@@ -415,7 +379,8 @@ static void make_lists(struct pass *p)
 		add_worker(p, i);
 	high = atomic_load(&header->high_conversation);
 	for (uint32_t i = 0; i < high; i++)
-		add_connection(p, &p->st->conversation[i]);
+		status_connection_add(p->st, &p->st->conversation[i], p->view->now_ms,
+				      &p->connection);
 }
 
 static void make_head(struct pass *p)
@@ -438,7 +403,7 @@ static void make_head(struct pass *p)
 	json_piece_number(&totals, "streams", p->all.streams);
 	json_piece_number(&totals, "streams_open", p->all.open);
 	json_piece_number(&totals, "leases", v->leases);
-	put_ledger(&totals, &p->all.ledger, p->all.rate);
+	status_sum_put(&totals, &p->all);
 	head.failed |= totals.failed;
 	json_piece_put(&head, "totals", totals.json);
 
@@ -472,6 +437,7 @@ static void put_together(struct pass *p, struct json_text *t)
 static void free_pass(struct pass *p)
 {
 	free(p->of_worker);
+	free(p->viewers);
 	json_text_clear(&p->head);
 	json_text_clear(&p->session);
 	json_text_clear(&p->source);
@@ -492,10 +458,13 @@ int status_document(const struct status_view *view, char **ret, size_t *ret_len)
 	p->st = view->st;
 	p->workers = view->st->header->capacity.workers;
 	p->of_worker = calloc(p->workers + 1, sizeof(*p->of_worker));
-	if (!p->of_worker) {
+	p->n_viewers = atomic_load(&p->st->header->high_source);
+	p->viewers = calloc(p->n_viewers + 1, sizeof(*p->viewers));
+	if (!p->of_worker || !p->viewers) {
 		free_pass(p);
 		return -ENOMEM;
 	}
+	status_lttng_viewers(p->st, p->viewers, p->n_viewers);
 	make_lists(p);
 	make_head(p);
 	put_together(p, &t);

@@ -23,14 +23,15 @@
 		   "\"sessions\":[{\"name\":\"default\"},{\"name\":\"web\"}],"                     \
 		   "\"sources\":[{\"number\":7,\"session\":\"web\",\"host\":\"web-1\",\"peer\":"   \
 		   "\"10.0.0.1:40000\",\"protocol\":\"trace-cmd V3\",\"transport\":\"tcp\","       \
-		   "\"state\":\"recording\",\"cpus\":4,\"streams_open\":1,"                        \
+		   "\"state\":\"recording\",\"streams\":4,\"streams_open\":1,"                     \
 		   "\"started\":\"2023-11-14T22:14:00.000Z\",\"directory\":\"web/web-1/"           \
 		   "x\"," LEDGER(                                                                  \
 			   4096, 12, 1,                                                            \
 			   0) "},{\"number\":8,\"session\":\"default\",\"host\":null,\"peer\":"    \
 			      "\"10.0.0.2:40000\",\"protocol\":\"trace-cmd "                       \
 			      "V1\",\"transport\":\"udp\","                                        \
-			      "\"state\":\"disk-full\",\"cpus\":1,\"streams_open\":0,\"started\":" \
+			      "\"state\":\"disk-full\",\"streams\":1,\"streams_open\":0,"          \
+			      "\"started\":"                                                       \
 			      "null,"                                                              \
 			      "\"directory\":null," LEDGER(                                        \
 				      4096, 0, 0,                                                  \
@@ -44,11 +45,15 @@
 						      "\"cpu\":0,\"port\":30001,\"state\":"        \
 						      "\"ended\"," LEDGER(                         \
 							      4096, 0, 0,                          \
-							      100) "}],\"connections\":[{}],"      \
+							      100) "}],\"connections\":[{"         \
+								   "\"role\":\"control\"},"        \
+								   "{\"role\":\"data\"},{"         \
+								   "\"role\":\"data\"}],"          \
 								   "\"counters\":{\"bytes_"        \
 								   "received\":1099511627776,"     \
 								   "\"bytes_discarded_disk\":100," \
 								   "\"kernel_events_lost\":12,"    \
+								   "\"tracer_packets_lost\":34,"   \
 								   "\"chunks_finished\":5,"        \
 								   "\"chunks_incomplete\":1},"     \
 								   "\"limits\":{}}\n"
@@ -93,14 +98,15 @@ Test(relayctl_status_commands, sources)
 
 	fake_relay_document(f, DOCUMENT);
 	out = output(fake_relay_run(f, "sources", NULL));
-	cr_assert_str_eq(
-		out,
-		"SOURCE  SESSION  HOST   PEER            PROTOCOL          STATE        AGE  CPUS"
-		"   STORED       RATE  LOST  DISCARDED  DIRECTORY\n"
-		"     7  web      web-1  10.0.0.1:40000  trace-cmd V3/tcp  recording  1m 0s     4"
-		"  4.0 KiB  1.0 MiB/s   12+        0 B  web/web-1/x\n"
-		"     8  default  -      10.0.0.2:40000  trace-cmd V1/udp  disk-full      -     1"
-		"  4.0 KiB  1.0 MiB/s     0      100 B  -\n");
+	cr_assert_str_eq(out, "SOURCE  SESSION  HOST   PEER            PROTOCOL          STATE     "
+			      "   AGE  STREAMS"
+			      "   STORED       RATE  LOST  DISCARDED  DIRECTORY\n"
+			      "     7  web      web-1  10.0.0.1:40000  trace-cmd V3/tcp  recording "
+			      " 1m 0s        4"
+			      "  4.0 KiB  1.0 MiB/s   12+        0 B  web/web-1/x\n"
+			      "     8  default  -      10.0.0.2:40000  trace-cmd V1/udp  disk-full "
+			      "     -        1"
+			      "  4.0 KiB  1.0 MiB/s     0      100 B  -\n");
 	out = output(fake_relay_run(f, "sources", "web", NULL));
 	has(out, "web-1");
 	cr_assert_null(strstr(out, "10.0.0.2"));
@@ -118,6 +124,37 @@ Test(relayctl_status_commands, streams)
 		"  1.0 MiB/s\n"
 		"     8  default    0  30001  ended   4.0 KiB  4.0 KiB      100 B  1,234,567     0"
 		"  1.0 MiB/s\n");
+}
+
+#define LTTNG_STREAM(name, state, pages, packets, lost)                                          \
+	"{\"source\":9,\"session\":\"web\",\"cpu\":null,\"port\":null,\"name\":" name            \
+	",\"state\":\"" state "\",\"received\":4096,\"stored\":4096,\"discarded\":{\"disk\":0}," \
+	"\"pages\":" pages ",\"packets\":" packets "," lost ",\"lost_intervals\":null,"          \
+	"\"datagrams_dropped\":0,\"rate\":0}"
+
+/* What does not apply is "-"; what names a stream of LTTng is its last column. */
+Test(relayctl_status_commands, streams_of_lttng)
+{
+	fake_relay_document(
+		f,
+		"{\"format\":1,\"sessions\":[],\"streams\":["
+		"{\"source\":7,\"session\":\"web\",\"cpu\":3,\"port\":30003,\"name\":null,"
+		"\"state\":\"open\"," LEDGER(4096, 12, 1, 0) "}," LTTNG_STREAM(
+			"\"ust/uid/1/64-bit/metadata\"", "open", "null", "null",
+			"\"lost_events\":null,\"lost_packets\":"
+			"null") "," LTTNG_STREAM("\"ust/uid/1/64-bit/ch_0\"", "ended", "null", "7",
+						 "\"lost_events\":1234,"
+						 "\"lost_packets\":56") "]}\n");
+	cr_assert_str_eq(
+		output(fake_relay_run(f, "streams", NULL)),
+		"SOURCE  SESSION  CPU   PORT  STATE  RECEIVED   STORED  DISCARDED      PAGES"
+		"            LOST       RATE  NAME\n"
+		"     7  web        3  30003  open    4.0 KiB  4.0 KiB        0 B  1,234,567"
+		"             12+  1.0 MiB/s  -\n"
+		"     9  web        -      -  open    4.0 KiB  4.0 KiB        0 B          -"
+		"               -      0 B/s  ust/uid/1/64-bit/metadata\n"
+		"     9  web        -      -  ended   4.0 KiB  4.0 KiB        0 B          7"
+		"  1,234 + 56 pkt      0 B/s  ust/uid/1/64-bit/ch_0\n");
 }
 
 Test(relayctl_status_commands, lists_as_json)
@@ -156,6 +193,8 @@ Test(relayctl_status_commands, status)
 	has(out, "1 sources store nothing");
 	has(out, "100 B discarded: the disk was full or failed\n");
 	has(out, "12 events lost by traced kernels\n");
+	has(out, "34 packets overwritten by LTTng's tracers\n");
+	has(out, "connections    3 (1 control, 2 data)\n");
 
 	both = json_loads(output(fake_relay_run(f, "--json", "status", NULL)), 0, NULL);
 	cr_assert_eq(json_integer_value(json_object_get(json_object_get(both, "relayd"), "pid")),

@@ -17,7 +17,7 @@ static json_t *document(size_t n, const int *rate, const int *lost)
 		json_array_append_new(
 			sources, json_pack("{si ss ss ss si si si si si s{si}}", "number",
 					   (int)i + 1, "host", (char[]){(char)('a' + i), 0},
-					   "session", "default", "state", "recording", "cpus", 4,
+					   "session", "default", "state", "recording", "streams", 4,
 					   "streams_open", 3, "rate", rate[i], "stored", 4096,
 					   "lost_events", lost[i], "discarded", "disk", 0));
 	return json_pack("{si si si sb s{si si si si si} s[{si si}] so}", "pid", 4711, "generation",

@@ -13,86 +13,18 @@
 
 #include "common/counters.h"
 #include "relayd/trace_cmd.h"
+#include "tests/unit/status_rig.h"
 #include "tests/unit/status_state.h"
 
-static struct state st;
-static struct status_rates *rates;
-static int64_t busy_since_ms[2];
+#define st            status_rig_st
+#define rates         status_rig_rates
+#define document()    status_rig_document()
+#define at            status_rig_at
+#define number        status_rig_number
+#define string        status_rig_string
+#define busy_since_ms status_rig_busy_since_ms
 
-static struct status_view view(const json_t *limits)
-{
-	return (struct status_view){.st = &st,
-				    .rates = rates,
-				    .limits = limits,
-				    .busy_since_ms = busy_since_ms,
-				    .leases = 5,
-				    .pid = 4711,
-				    .synced = true,
-				    .now_ns = INT64_C(1700000100500000000),
-				    .started_ns = INT64_C(1700000000000000000),
-				    .now_ms = 100500,
-				    .started_ms = 1000,
-				    .readers = {.now = 1, .documents = 2}};
-}
-
-/* The document, parsed: duplicate members are a mistake. */
-static json_t *document(void)
-{
-	json_t *limits = json_pack("{s:s}", "relayd.workers", "2"), *doc;
-	struct status_view v = view(limits);
-	json_error_t error;
-	char *text;
-	size_t len;
-
-	cr_assert_eq(status_document(&v, &text, &len), 0);
-	cr_assert_eq(text[len - 1], '\n');
-	cr_assert_null(memchr(text, '\n', len - 1), "one line");
-	doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	cr_assert(doc, "%s", error.text);
-	free(text);
-	json_decref(limits);
-	return doc;
-}
-
-static json_t *at(const json_t *doc, const char *list, size_t index)
-{
-	json_t *found = json_array_get(json_object_get(doc, list), index);
-
-	cr_assert(found, "%s[%zu]", list, index);
-	return found;
-}
-
-static uint64_t number(const json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	cr_assert(json_is_integer(value), "%s", key);
-	return (uint64_t)json_integer_value(value);
-}
-
-static const char *string(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-
-	cr_assert(value, "%s", key);
-	return value;
-}
-
-static void start(void)
-{
-	status_state_make(&st, 64);
-	status_state_session(&st, 0, "default");
-	rates = status_rates_new(&st);
-	cr_assert(rates);
-}
-
-static void stop(void)
-{
-	status_rates_free(rates);
-	state_detach(&st);
-}
-
-TestSuite(status_document, .init = start, .fini = stop);
+TestSuite(status_document, .init = status_rig_start, .fini = status_rig_stop);
 
 Test(status_document, of_an_idle_relay)
 {
@@ -481,14 +413,14 @@ Test(status_document, of_8000_streams)
 			status_state_receive(status_state_stream(&big, s, cpu), 123456789012,
 					     123456789012);
 	}
-	stop();
+	status_rig_stop();
 	st = big;
 	rates = status_rates_new(&st);
 	status_rates_sample(rates, 1);
 	sampled = milliseconds();
 	status_rates_sample(rates, 1001);
 	sampled = milliseconds() - sampled;
-	v = view(limits);
+	v = status_rig_view(limits);
 	started = milliseconds();
 	cr_assert_eq(status_document(&v, &text, &len), 0);
 	started = milliseconds() - started;

@@ -79,6 +79,70 @@ struct source_slot *status_state_source(struct state *st, uint32_t index, uint32
 	return s;
 }
 
+static void lttng_stream(struct state *st, uint32_t at, uint32_t number, struct state_ref source,
+			 bool last)
+{
+	struct ctf_stream_slot *c = &st->ctf_stream[at];
+	struct stream_slot *t = &st->stream[at];
+	struct stream_half *h;
+
+	cr_assert_eq(state_touch(st, t, sizeof(*t)), 0);
+	cr_assert_eq(state_touch(st, c, sizeof(*c)), 0);
+	t->source = source;
+	t->next = last ? 0 : at + 2;
+	snprintf(c->path, sizeof(c->path), "ust/uid/1000/64-bit");
+	c->metadata = number == 0;
+	if (number)
+		snprintf(c->name, sizeof(c->name), "channel0_%u", number - 1);
+	else
+		snprintf(c->name, sizeof(c->name), "metadata");
+	atomic_store(&c->named, 1);
+	h = stream_begin(t);
+	h->state = STREAM_OPEN;
+	h->ctf.opened = 1;
+	h->ctf.chunk = 1;
+	stream_commit(t);
+	atomic_store(&t->id, new_id(st));
+}
+
+struct source_slot *status_state_lttng(struct state *st, uint32_t index, uint32_t minor,
+				       uint32_t streams, uint32_t first_stream)
+{
+	struct source_slot *s = &st->source[index];
+	struct ctf_source_slot *c = &st->ctf_source[index];
+	uint64_t id = new_id(st);
+	struct ctf_source_half *ch;
+	struct source_half *h;
+
+	cr_assert_eq(state_touch(st, s, sizeof(*s)), 0);
+	cr_assert_eq(state_touch(st, c, sizeof(*c)), 0);
+	s->cpus = streams;
+	s->number = 100 + index;
+	s->protocol = PROTOCOL_LTTNG;
+	cr_assert_eq(addr_parse("10.0.0.2:40000", &s->peer), 0);
+	for (uint32_t i = 0; i < streams; i++)
+		lttng_stream(st, first_stream + i, i, (struct state_ref){.index = index, .id = id},
+			     i + 1 == streams);
+	s->first_stream = streams ? first_stream + 1 : 0;
+	raise(&st->header->high_stream, first_stream + streams);
+	snprintf(c->session_name, sizeof(c->session_name), "auto");
+	snprintf(c->host, sizeof(c->host), "web%u", index);
+	atomic_store(&c->minor, minor);
+	ch = ctf_source_begin(c);
+	ch->serial = 3;
+	ch->current = 1;
+	ch->chunk[0] = (struct ctf_chunk){.state = CTF_CHUNK_OPEN, .serial = 3};
+	ctf_source_commit(c);
+	h = source_begin(s);
+	snprintf(h->dir, sizeof(h->dir), "default/web%u/auto", index);
+	source_commit(s);
+	atomic_store(&s->session, 1);
+	atomic_store(&s->worker, 1);
+	atomic_store(&s->id, id);
+	raise(&st->header->high_source, index + 1);
+	return s;
+}
+
 struct stream_slot *status_state_stream(const struct state *st, const struct source_slot *source,
 					uint32_t cpu)
 {

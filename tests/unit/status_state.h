@@ -19,6 +19,13 @@ struct session_slot *status_state_session(struct state *st, uint32_t index, cons
 struct source_slot *status_state_source(struct state *st, uint32_t index, uint32_t cpus,
 					uint32_t first_stream);
 
+/*
+ * Source slot @index as LTTng's, with its streams in slots first_stream, first_stream + 1, ...: the
+ * metadata of "ust/uid/1000/64-bit", then channels. Number 100 + index, of the session in slot 0.
+ */
+struct source_slot *status_state_lttng(struct state *st, uint32_t index, uint32_t minor,
+				       uint32_t streams, uint32_t first_stream);
+
 /* The stream of a CPU. */
 struct stream_slot *status_state_stream(const struct state *st, const struct source_slot *source,
 					uint32_t cpu);

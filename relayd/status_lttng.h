@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status_lttng.h - what the status document says of LTTng's slots, beside what all sources have.
+ *
+ * Slots may be freed and given to another at any moment: a caller checks the id of the source or
+ * stream behind it, and throws away what it got if that has changed.
+ *
+ * Thread: any; nothing waits for a writer. Source: doc/status.md. Test: tests/unit/status_lttng.c.
+ */
+#ifndef TRACERELAY_RELAYD_STATUS_LTTNG_H
+#define TRACERELAY_RELAYD_STATUS_LTTNG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/state.h"
+#include "relayd/status_sum.h"
+
+#define STATUS_PROTOCOL_MAX 32u
+#define STATUS_STREAM_NAME  (CTF_PATH + CTF_NAME + 1)
+
+struct status_lttng {
+	uint32_t minor; /* 0: not known yet, and nothing else is */
+	bool live, snapshot;
+	char session_name[CTF_NAME], host[CTF_NAME]; /* "": the client did not tell */
+};
+
+void status_lttng_source(const struct state *st, uint32_t index, struct status_lttng *ret);
+
+/* "streaming", "live", "snapshot"; NULL: not known yet. */
+const char *status_lttng_mode(const struct status_lttng *source);
+
+/* "LTTng 2.13"; without a minor "LTTng". */
+char *status_lttng_protocol(uint32_t minor, char buf[STATUS_PROTOCOL_MAX]);
+
+/*
+ * A stream of this source: its name as PATH/CHANNEL_CPU ("" until it has been told), and what its
+ * half h adds to the source. `tells` and what follows from the half are set, the rest is as it was.
+ */
+void status_lttng_stream(const struct state *st, uint32_t index, const struct status_lttng *source,
+			 const struct stream_half *h, char name[STATUS_STREAM_NAME],
+			 struct status_sum *sum);
+
+/* The number of the chunk that new streams go to, else of the last; 0: none yet. */
+uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_open);
+
+/* How many viewers are attached to each source. @viewers  zeroed, [header->high_source] of now or
+ * before. */
+void status_lttng_viewers(const struct state *st, uint32_t *viewers, uint32_t n);
+
+#endif
