@@ -61,6 +61,8 @@ static bool ledger_in(const struct stream_half *h, uint32_t chunk, uint64_t seri
 
 static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledger *l)
 {
+	/* Indexes tell what was lost; from minor 8 on packets too. */
+	bool indexed = !t->ctf->metadata && !ctf_source_indexless(t->source);
 	json_t *json = json_object(), *discarded = json_object();
 
 	if (!json || !discarded) {
@@ -78,8 +80,10 @@ static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledge
 				    number(l->discarded[i]));
 	json_object_set_new(json, "discarded", discarded);
 	json_object_set_new(json, "packets", number(l->pages));
-	json_object_set_new(json, "lost_events", number(l->lost_events));
-	json_object_set_new(json, "lost_packets", number(l->lost_packets));
+	json_object_set_new(json, "lost_events", indexed ? number(l->lost_events) : json_null());
+	json_object_set_new(json, "lost_packets",
+			    indexed && t->source->ctf->minor >= 8 ? number(l->lost_packets)
+								  : json_null());
 	return json;
 }
 

@@ -61,8 +61,8 @@ const struct command commands[] = {
 	 "Lists the clients that send now, in all sessions or in one: a source is one recording.",
 	 NULL, run_sources},
 	{"streams", "[SESSION]", 0, 1, "list streams: each CPU of each source",
-	 "Lists the streams of all sources, or of those in one session. received = stored + "
-	 "discarded, always.",
+	 "Lists the streams of all sources, or of those in one session; LTTng's by their names. "
+	 "received = stored + discarded, always.",
 	 NULL, run_streams},
 	{"status", "", 0, 0, "tell how the relay is doing",
 	 "Tells whether both daemons run, how much comes in, and everything that is amiss.", NULL,
@@ -74,13 +74,14 @@ const struct command commands[] = {
 	 top_options, run_top},
 	{"stop", "NAME", 1, 1, "stop storing what comes for a session",
 	 "Finishes the session's open chunks. What comes then is discarded and counted, "
-	 "connections stay, until start.",
+	 "connections stay, until start. New client sessions of LTTng are refused meanwhile.",
 	 NULL, run_stop},
 	{"start", "NAME", 1, 1, "store again after stop",
 	 "Goes on storing after stop, in new chunks.", NULL, run_start},
 	{"rotate", "NAME", 1, 1, "begin a new chunk for every source",
 	 "Closes the open chunk of each source of the session, on a page boundary, and begins the "
-	 "next. Every event is in one of them.",
+	 "next. Every event is in one of them. Sources of LTTng rotate when their own client says "
+	 "so: lttng rotate.",
 	 NULL, run_rotate},
 	{"destroy-session", "NAME", 1, 1, "end a session; its files stay",
 	 "Ends the session's sources, their chunks are finished, and forgets the session. Its "

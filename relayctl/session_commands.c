@@ -320,6 +320,9 @@ static void print_stored(const struct cli *cli, const json_t *session)
 	char buf[HUMAN_MAX];
 
 	print_pair(cli, "sources", human_count(field_number(session, "sources"), buf));
+	if (field_number(session, "lttng_sources"))
+		print_pair(cli, "of LTTng",
+			   human_count(field_number(session, "lttng_sources"), buf));
 	print_pair(cli, "chunks", human_count(field_number(session, "chunks"), buf));
 	print_pair(cli, "stored", human_bytes(field_number(session, "bytes"), buf));
 	print_pair(cli, "lost events", human_count(field_number(session, "lost_events"), buf));
@@ -352,6 +355,12 @@ static void print_session(const struct cli *cli, const json_t *session)
 		print_pair(cli, "attention",
 			   "not all of these ports can be listened to; the log says why");
 	print_policy(cli, session);
+	if (field_number(session, "lttng_sources") &&
+	    (field_number(session, "rotate_size") || field_number(session, "rotate_time_ms") ||
+	     field_number(session, "keep_chunks")))
+		print_pair(cli, "attention",
+			   "its sources of LTTng are not rotated so; lttng enable-rotation and "
+			   "lttng rotate on their hosts do it");
 }
 
 int run_show(struct cli *cli)
@@ -393,9 +402,26 @@ int run_stop(struct cli *cli)
 	return order(cli, "session.stop");
 }
 
+/* In a session of both, LTTng's sources are left alone: that is said, and no failure. */
 int run_rotate(struct cli *cli)
 {
-	return order(cli, "session.rotate");
+	json_t *params = name_params(cli), *result = NULL;
+	uint64_t lttng;
+	int status;
+
+	if (!params)
+		return bad_name(cli);
+	status = daemon_call(cli, "session.rotate", params, &result);
+	lttng = field_number(result, "lttng_sources");
+	if (status == EXIT_DONE && cli->json)
+		status = cli_print_json(cli, result);
+	else if (status == EXIT_DONE && lttng)
+		fprintf(cli->out,
+			"rotated: %" PRIu64 " sources of trace-cmd; not rotated: %" PRIu64
+			" of LTTng, which only their own clients can order (lttng rotate)\n",
+			field_number(result, "sources"), lttng);
+	json_decref(result);
+	return status;
 }
 
 int run_destroy_session(struct cli *cli)

@@ -27,10 +27,8 @@ struct source_facts {
 TSAN_READS_RACILY static struct conversation_facts look_at_conversation(
 	const volatile struct conversation_slot *s)
 {
-	return (struct conversation_facts){.accepted_ms = s->accepted_ms,
-					   .peer = s->peer,
-					   .local = s->local,
-					   .role = s->role};
+	return (struct conversation_facts){
+		.accepted_ms = s->accepted_ms, .peer = s->peer, .local = s->local, .role = s->role};
 }
 
 TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struct source_slot *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* status_lttng.c - consistent copies of what lies beside sources and streams; see status_lttng.h. */
+/* status_lttng.c - copies of what lies beside sources and streams; see status_lttng.h. */
 #include "relayd/status_lttng.h"
 
 #include <stdio.h>

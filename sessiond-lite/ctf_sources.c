@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/log.h"
 #include "sessiond-lite/clock.h"
 #include "sessiond-lite/peer_tally.h"
 
@@ -186,6 +187,36 @@ void ctf_sources_ended(struct ctf_sources *x, struct state_ref source)
 
 /* ---- sources ---- */
 
+/* Its session takes nobody in now. 0, or the error that it is refused with: the client is told no
+ * more than that it was. */
+static int refuse(const struct session_slot *session, const struct conversation_slot *c)
+{
+	static struct log_limit limit = LOG_LIMIT_USUAL;
+	bool ending = atomic_load(&session->ending);
+	char peer[ADDR_TEXT_MAX];
+	struct log_about about = {.peer = addr_format(&c->peer, peer),
+				  .reason = ending ? "ending" : "stopped"};
+
+	if (!ending && !atomic_load(&session->stopped))
+		return 0;
+	log_limited(&limit, LOG_LEVEL_WARNING, &about, "lttng-refused",
+		    "a new client session of LTTng was refused: session \"%s\" %s%s", session->name,
+		    ending ? "is being destroyed" : "is stopped; relayctl start ",
+		    ending ? "" : session->name);
+	return ending ? -ECANCELED : -EPERM;
+}
+
+/* What the session says of rotation is for its other clients. */
+static void say_who_rotates(const struct session_slot *session, uint64_t number)
+{
+	if (atomic_load(&session->rotate_size) || atomic_load(&session->rotate_time_ms) ||
+	    atomic_load(&session->keep_chunks))
+		log_info("lttng-not-rotated",
+			 "source %llu is not rotated as session \"%s\" says: only its client can "
+			 "order that, with lttng enable-rotation or lttng rotate on its host",
+			 (unsigned long long)number, session->name);
+}
+
 static int begin(struct ctf_sources *x, struct state_ref conversation,
 		 const struct conversation_slot *c, const struct ctf_key *key, const char *host,
 		 struct state_ref *ret)
@@ -204,11 +235,9 @@ static int begin(struct ctf_sources *x, struct state_ref conversation,
 
 	if (session < 0)
 		return session;
-	if (atomic_load(&x->st->session[session].ending))
-		return -ECANCELED;
-	if (atomic_load(&x->st->session[session].stopped))
-		return -EPERM;
-	r = registry_next_source_number(x->registry, &number);
+	r = refuse(&x->st->session[session], c);
+	if (r == 0)
+		r = registry_next_source_number(x->registry, &number);
 	if (r == 0)
 		r = store_ctf_source_reserve(x->store, &source);
 	if (r < 0)
@@ -227,6 +256,7 @@ static int begin(struct ctf_sources *x, struct state_ref conversation,
 	x->client[source.index] =
 		(struct client){.id = source.id, .bucket = bucket, .next = x->bucket[bucket]};
 	x->bucket[bucket] = 1 + source.index;
+	say_who_rotates(&x->st->session[session], number);
 	*ret = source;
 	return 0;
 }

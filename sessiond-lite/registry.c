@@ -144,10 +144,11 @@ void registry_set_stopped(struct registry *r, const char *name, bool stopped, re
 	session_submit(s, set_stopped, stopped_or_started, NULL);
 }
 
-int registry_rotate(struct registry *r, const char *name, uint32_t *ret_sources,
+int registry_rotate(struct registry *r, const char *name, struct source_count *ret,
 		    struct refusal *why)
 {
 	struct session *s = to_change(r, name, why);
+	struct source_count count;
 
 	if (!s)
 		return -ENOENT;
@@ -157,9 +158,17 @@ int registry_rotate(struct registry *r, const char *name, uint32_t *ret_sources,
 			"session \"%s\" is stopped, so it has no open chunk; relayctl start %s "
 			"starts it",
 			name, name);
+	count = session_count_sources(s);
+	if (count.lttng && count.lttng == count.all)
+		return refusal_set(
+			why, -EPERM, "lttng",
+			"session \"%s\" has sources of LTTng only, and only their own client can "
+			"order a rotation: use lttng rotate or lttng enable-rotation on their "
+			"hosts",
+			name);
 	atomic_fetch_add(&session_slot(s)->rotation_orders, 1);
 	session_changed(s);
-	*ret_sources = session_count_sources(s);
+	*ret = count;
 	return 0;
 }
 

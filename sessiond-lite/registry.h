@@ -94,8 +94,13 @@ void registry_create_session(struct registry *r, struct session_spec *spec, regi
 void registry_set_stopped(struct registry *r, const char *name, bool stopped, registry_done *done,
 			  void *context);
 
-/* 0, and how many sources will close a chunk; -ENOENT. */
-int registry_rotate(struct registry *r, const char *name, uint32_t *ret_sources,
+struct source_count {
+	uint32_t all, lttng; /* of these */
+};
+
+/* 0, and its sources: those of trace-cmd will close a chunk, those of LTTng will not, since only
+ * their clients can order that. -ENOENT; -EPERM: it is stopped, or has sources of LTTng only. */
+int registry_rotate(struct registry *r, const char *name, struct source_count *ret,
 		    struct refusal *why);
 
 /* done comes when the last source is gone, and the data if it is to be deleted: that may last. */
@@ -118,7 +123,7 @@ struct session_info {
 /* In the order of their creation; false: there are no more. Begin with *position 0. */
 bool registry_next(const struct registry *r, size_t *position, struct session_info *ret);
 /* Sources alive, by the index of their session's slot. */
-void registry_count_sources(const struct registry *r, uint32_t ret[STATE_SESSIONS]);
+void registry_count_sources(const struct registry *r, struct source_count ret[STATE_SESSIONS]);
 
 /* 0; -ENOENT: why. */
 int registry_find(const struct registry *r, const char *name, struct session_info *ret,

@@ -64,7 +64,7 @@ static void publish(const struct session *s)
 			      memory_order_release);
 }
 
-void registry_count_sources(const struct registry *r, uint32_t ret[STATE_SESSIONS])
+void registry_count_sources(const struct registry *r, struct source_count ret[STATE_SESSIONS])
 {
 	uint32_t high = atomic_load(&r->st->header->high_source);
 
@@ -73,14 +73,16 @@ void registry_count_sources(const struct registry *r, uint32_t ret[STATE_SESSION
 		const struct source_slot *source = &r->st->source[i];
 		uint32_t session = atomic_load(&source->id) ? atomic_load(&source->session) : 0;
 
-		if (session)
-			ret[session - 1]++;
+		if (!session)
+			continue;
+		ret[session - 1].all++;
+		ret[session - 1].lttng += source->protocol == PROTOCOL_LTTNG;
 	}
 }
 
-uint32_t session_count_sources(const struct session *s)
+struct source_count session_count_sources(const struct session *s)
 {
-	uint32_t counts[STATE_SESSIONS];
+	struct source_count counts[STATE_SESSIONS];
 
 	registry_count_sources(s->registry, counts);
 	return counts[s->slot];

@@ -71,7 +71,7 @@ void session_free(struct session *s); /* memory alone */
 
 struct session *session_by_name(const struct registry *r, const char *name);
 struct session_slot *session_slot(const struct session *s);
-uint32_t session_count_sources(const struct session *s);
+struct source_count session_count_sources(const struct session *s);
 void session_changed(const struct session *s); /* tell relayd */
 
 /*

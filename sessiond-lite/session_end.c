@@ -101,7 +101,7 @@ void session_end_step(struct session *s)
 	if (s->state != SESSION_ENDING || s->removing || s->busy || s->sources_left)
 		return;
 	/* Counted down from what it was at the begin; now exactly. */
-	s->sources_left = session_count_sources(s);
+	s->sources_left = session_count_sources(s).all;
 	if (!s->sources_left)
 		remove_all(s);
 }
@@ -113,6 +113,6 @@ void session_end_begin(struct session *s)
 	atomic_store(&session_slot(s)->ending, 1);
 	session_ports_close(s);
 	session_changed(s);
-	s->sources_left = session_count_sources(s);
+	s->sources_left = session_count_sources(s).all;
 	session_end_step(s);
 }

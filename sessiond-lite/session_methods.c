@@ -21,20 +21,21 @@ static const char *state_name(const struct session_info *info)
 }
 
 static json_t *session_json(const struct method_subjects *s, const struct session_info *info,
-			    const uint32_t sources[STATE_SESSIONS])
+			    const struct source_count sources[STATE_SESSIONS])
 {
 	struct chunk_total total;
 	json_t *o;
 
 	catalog_total(s->catalog, info->spec->name, &total);
-	o = json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
+	o = json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
 		      info->spec->name, "state", state_name(info), "created_ns",
 		      (json_int_t)info->created_ns, "directory",
 		      json_sprintf("%s/%s", s->options->output.dir, info->spec->name), "sources",
-		      (json_int_t)sources[info->slot], "chunks", (json_int_t)total.chunks, "bytes",
-		      (json_int_t)total.bytes, "lost_events", (json_int_t)total.lost, "to_compact",
-		      (json_int_t)total.pending, "not_listening", (json_int_t)info->not_listening,
-		      "note", info->ending_note);
+		      (json_int_t)sources[info->slot].all, "lttng_sources",
+		      (json_int_t)sources[info->slot].lttng, "chunks", (json_int_t)total.chunks,
+		      "bytes", (json_int_t)total.bytes, "lost_events", (json_int_t)total.lost,
+		      "to_compact", (json_int_t)total.pending, "not_listening",
+		      (json_int_t)info->not_listening, "note", info->ending_note);
 	if (o && session_spec_to_json(info->spec, o) < 0) {
 		json_decref(o);
 		return NULL;
@@ -59,7 +60,7 @@ static const char *name_of(struct call *call)
 
 void session_method_list(const struct method_subjects *s, struct call *call)
 {
-	uint32_t sources[STATE_SESSIONS];
+	struct source_count sources[STATE_SESSIONS];
 	json_t *response = NULL, *list = json_array();
 	struct session_info info;
 	size_t position = 0;
@@ -82,7 +83,7 @@ void session_method_list(const struct method_subjects *s, struct call *call)
 
 void session_method_show(const struct method_subjects *s, struct call *call)
 {
-	uint32_t sources[STATE_SESSIONS];
+	struct source_count sources[STATE_SESSIONS];
 	const char *name = name_of(call);
 	struct session_info info;
 	struct refusal why;
@@ -100,15 +101,17 @@ void session_method_show(const struct method_subjects *s, struct call *call)
 void session_method_rotate(const struct method_subjects *s, struct call *call)
 {
 	const char *name = name_of(call);
+	struct source_count count;
 	struct refusal why;
-	uint32_t sources;
 
 	if (!name)
 		return;
-	if (registry_rotate(s->registry, name, &sources, &why) < 0)
+	if (registry_rotate(s->registry, name, &count, &why) < 0)
 		call_refuse(call, &why);
 	else
-		call_reply(call, json_pack("{s:I}", "sources", (json_int_t)sources));
+		call_reply(call,
+			   json_pack("{s:I, s:I}", "sources", (json_int_t)(count.all - count.lttng),
+				     "lttng_sources", (json_int_t)count.lttng));
 }
 
 /* ---- those that the database answers ---- */
@@ -141,7 +144,7 @@ static void on_changed(void *context, const struct refusal *why)
 {
 	struct pending *p = context;
 	const struct method_subjects *s = &p->subjects;
-	uint32_t sources[STATE_SESSIONS];
+	struct source_count sources[STATE_SESSIONS];
 	struct session_info info;
 	struct refusal gone;
 

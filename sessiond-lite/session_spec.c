@@ -170,6 +170,29 @@ static int read_key(const char *key, const json_t *value, struct session_spec *s
 	return BAD(why, "\"%.80s\" is no parameter of session.create", key);
 }
 
+/* A rule that names LTTng alone. One that may match it too is taken: what is said of rotation is
+ * for the session's other clients. */
+static bool wants_lttng(const struct session_spec *spec)
+{
+	for (size_t i = 0; i < spec->n_rules; i++)
+		if (spec->rules[i].protocols == 1u << PROTOCOL_LTTNG)
+			return true;
+	return false;
+}
+
+static int check_policy(const struct session_spec *spec, struct refusal *why)
+{
+	if (!spec->rotate_size && !spec->rotate_time_ms && !spec->keep_chunks)
+		return 0;
+	if (!wants_lttng(spec))
+		return 0;
+	return refusal_set(
+		why, -EINVAL, "lttng",
+		"match proto=lttng goes with no rotate_size, rotate_time or keep_chunks: "
+		"only the client can order a rotation; use lttng enable-rotation or "
+		"lttng rotate on its host");
+}
+
 int session_spec_from_json(const json_t *params, struct session_spec **ret, struct refusal *why)
 {
 	struct session_spec *spec = calloc(1, sizeof(*spec));
@@ -189,6 +212,8 @@ int session_spec_from_json(const json_t *params, struct session_spec **ret, stru
 		}
 	if (r == 0 && !spec->name[0])
 		r = BAD(why, "name: it is missing");
+	if (r == 0)
+		r = check_policy(spec, why);
 	if (r < 0) {
 		session_spec_free(spec);
 		return r;

@@ -258,7 +258,15 @@ Test(methods, counts_of_a_session)
 	cr_assert_eq(number(r, "bytes"), 70);
 	cr_assert_eq(number(r, "lost_events"), 4);
 	cr_assert_eq(number(r, "to_compact"), 1);
+	cr_assert_eq(number(r, "lttng_sources"), 0);
 	cr_assert_eq(number(result("session.rotate", "{'name':'default'}"), "sources"), 2);
+	rig.st.source[rig_source(&rig, 0)].protocol = PROTOCOL_LTTNG;
+	r = result("session.show", "{'name':'default'}");
+	cr_assert_eq(number(r, "sources"), 3);
+	cr_assert_eq(number(r, "lttng_sources"), 1);
+	r = result("session.rotate", "{'name':'default'}");
+	cr_assert_eq(number(r, "sources"), 2);
+	cr_assert_eq(number(r, "lttng_sources"), 1);
 }
 
 Test(methods, list)

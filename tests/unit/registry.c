@@ -327,7 +327,8 @@ Test(registry, stop_and_start)
 
 Test(registry, rotate)
 {
-	uint32_t sources = 77, slot = find("default").slot;
+	struct source_count sources = {77, 0};
+	uint32_t slot = find("default").slot;
 	struct refusal why;
 
 	rig_source(&rig, slot);
@@ -335,17 +336,36 @@ Test(registry, rotate)
 	CREATED("{\"name\":\"web\"}");
 	rig_source(&rig, find("web").slot);
 	cr_assert_eq(registry_rotate(rig.registry, "default", &sources, &why), 0);
-	cr_assert_eq(sources, 2);
+	cr_assert_eq(sources.all, 2);
 	cr_assert_eq(atomic_load(&slot_of("default")->rotation_orders), 1);
 	cr_assert_eq(atomic_load(&slot_of("web")->rotation_orders), 0);
 	set_stopped("default", true);
-	sources = 77;
+	sources.all = 77;
 	cr_assert_lt(registry_rotate(rig.registry, "default", &sources, &why), 0);
 	cr_assert_str_eq(why.reason, "stopped");
-	cr_assert_eq(sources, 77);
+	cr_assert_eq(sources.all, 77);
 	cr_assert_eq(atomic_load(&slot_of("default")->rotation_orders), 1);
 	cr_assert_lt(registry_rotate(rig.registry, "nosuch", &sources, &why), 0);
 	cr_assert_str_eq(why.reason, "not-found");
+}
+
+/* Only the client of an LTTng source can rotate it. */
+Test(registry, rotate_leaves_lttng_alone)
+{
+	uint32_t slot = find("default").slot;
+	struct source_count sources = {0};
+	struct refusal why;
+
+	rig.st.source[rig_source(&rig, slot)].protocol = PROTOCOL_LTTNG;
+	cr_assert_eq(registry_rotate(rig.registry, "default", &sources, &why), -EPERM);
+	cr_assert_str_eq(why.reason, "lttng");
+	cr_assert(strstr(why.sentence, "lttng rotate"));
+	cr_assert_eq(atomic_load(&slot_of("default")->rotation_orders), 0);
+	rig_source(&rig, slot);
+	cr_assert_eq(registry_rotate(rig.registry, "default", &sources, &why), 0);
+	cr_assert_eq(sources.all, 2);
+	cr_assert_eq(sources.lttng, 1);
+	cr_assert_eq(atomic_load(&slot_of("default")->rotation_orders), 1);
 }
 
 /* ---- own ports ---- */
@@ -613,15 +633,17 @@ Test(registry, in_the_order_of_creation)
 
 Test(registry, counts_sources)
 {
-	uint32_t counts[STATE_SESSIONS], slot = find("default").slot, gone;
+	struct source_count counts[STATE_SESSIONS];
+	uint32_t slot = find("default").slot, gone;
 
 	rig_source(&rig, slot);
 	gone = rig_source(&rig, slot);
-	rig_source(&rig, slot);
+	rig.st.source[rig_source(&rig, slot)].protocol = PROTOCOL_LTTNG;
 	atomic_store(&rig.st.source[gone].id, 0);
 	registry_count_sources(rig.registry, counts);
-	cr_assert_eq(counts[slot], 2);
-	cr_assert_eq(counts[slot + 1], 0);
+	cr_assert_eq(counts[slot].all, 2);
+	cr_assert_eq(counts[slot].lttng, 1);
+	cr_assert_eq(counts[slot + 1].all, 0);
 }
 
 /* ---- numbers ---- */

@@ -129,6 +129,23 @@ Test(relayctl_session_commands, show)
 	check_params("session.show", "{\"name\":\"web\"}");
 }
 
+/* A policy that some of its sources do not follow. */
+Test(relayctl_session_commands, show_with_sources_of_lttng)
+{
+	const struct said *said;
+
+	fake_relay_answer(
+		f, "session.show",
+		"{\"name\":\"web\",\"sources\":5,\"lttng_sources\":3,\"rotate_size\":65536}");
+	said = fake_relay_run(f, "show", "web", NULL);
+	cr_assert(strstr(said->out, "\nof LTTng      3\n"), "%s", said->out);
+	cr_assert(strstr(said->out, "\nattention     its sources of LTTng are not rotated so; "
+				    "lttng enable-rotation"));
+	fake_relay_answer(f, "session.show",
+			  "{\"name\":\"web\",\"sources\":5,\"lttng_sources\":3,\"rotate_size\":0}");
+	cr_assert_null(strstr(fake_relay_run(f, "show", "web", NULL)->out, "attention"));
+}
+
 Test(relayctl_session_commands, orders)
 {
 	fake_relay_answer(f, "session.stop", WEB);
@@ -141,6 +158,10 @@ Test(relayctl_session_commands, orders)
 	check_done(fake_relay_run(f, "rotate", "web", NULL), "");
 	check_params("session.rotate", "{\"name\":\"web\"}");
 	check_done(fake_relay_run(f, "--json", "rotate", "web", NULL), "{\n  \"sources\": 2\n}\n");
+	fake_relay_answer(f, "session.rotate", "{\"sources\":2,\"lttng_sources\":3}");
+	check_done(fake_relay_run(f, "rotate", "web", NULL),
+		   "rotated: 2 sources of trace-cmd; not rotated: 3 of LTTng, which only their own "
+		   "clients can order (lttng rotate)\n");
 }
 
 Test(relayctl_session_commands, destroy)
