@@ -188,7 +188,7 @@
 	X(packets_unindexed, "packets", "LTTng packets stored whose index never came.")            \
 	X(beacons, "messages", "Live beacons of LTTng streams.")                                   \
 	X(tracer_events_lost, "events", "Events that LTTng tracers say they discarded.")           \
-	X(tracer_packets_lost, "packets", "Gaps in the packet numbers of LTTng tracers.")
+	X(tracer_packets_lost, "packets", "Packets that LTTng tracers overwrote.")
 
 #define COUNTERS_AS_CLOSE(id, error, sentence) CLOSE_##id,
 #define COUNTERS_AS_ENUM(id, unit, help)       COUNTER_##id,

@@ -315,9 +315,10 @@ struct stream_ledger {
 	uint64_t received;
 	uint64_t stored;
 	uint64_t discarded[DISCARD_COUNT];
-	uint64_t pages;             /* page headers read */
-	uint64_t lost_events;       /* by the traced kernel or LTTng's tracer, counted */
-	uint64_t lost_packets;      /* LTTng: overwritten by its tracer: gaps of packet_seq_num */
+	uint64_t pages;        /* page headers read */
+	uint64_t lost_events;  /* by the traced kernel or LTTng's tracer, counted */
+	uint64_t lost_packets; /* LTTng: overwritten by its tracer: gaps of packet_seq_num */
+	uint64_t lost_packets_at_start; /* before the first that came: numbers begin at 0 */
 	uint64_t lost_intervals;    /* loss marks without a count seen in pages, ours included */
 	uint64_t marks;             /* loss marks that we made; intervals of the traced kernel:
 				       lost_intervals - marks */

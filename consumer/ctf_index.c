@@ -131,21 +131,25 @@ static uint64_t packets_missing(const struct ctf_stream_half *c, uint64_t packet
 {
 	uint64_t next = c->packet_seq == CTF_NONE ? 0 : c->packet_seq + 1;
 
-	return !c->cleared && packet_seq > next ? packet_seq - next : 0;
+	return !c->cleared && packet_seq != CTF_NONE && packet_seq > next ? packet_seq - next : 0;
 }
 
 /* What the tracer says it lost, since the last time. A number that goes back tells nothing but
- * where to count from. */
+ * where to count from. Those that are missing before the first one are told apart, since neither
+ * lttng nor babeltrace2 counts them. */
 static void note_losses(struct ctf_stream *t, struct stream_half *h, const struct told *m)
 {
 	struct counters *counters = t->source->worker->counters;
+	uint64_t packets = packets_missing(&h->ctf, m->packet_seq);
 	uint64_t events = m->events_discarded > h->ctf.lost_events
 				  ? m->events_discarded - h->ctf.lost_events
 				  : 0;
-	uint64_t packets = m->packet_seq == CTF_NONE ? 0 : packets_missing(&h->ctf, m->packet_seq);
 
 	h->ledger.lost_events += events;
-	h->ledger.lost_packets += packets;
+	if (h->ctf.packet_seq == CTF_NONE)
+		h->ledger.lost_packets_at_start += packets;
+	else
+		h->ledger.lost_packets += packets;
 	h->ctf.lost_events = m->events_discarded;
 	h->ctf.packet_seq = m->packet_seq;
 	h->ctf.packet_serial = h->ctf.chunk_serial;

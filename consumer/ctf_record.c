@@ -51,6 +51,7 @@ static bool ledger_in(const struct stream_half *h, uint32_t chunk, uint64_t seri
 		ret->pages -= base->pages;
 		ret->lost_events -= base->lost_events;
 		ret->lost_packets -= base->lost_packets;
+		ret->lost_packets_at_start -= base->lost_packets_at_start;
 		return true;
 	}
 	if (h->frozen_number != (uint32_t)serial)
@@ -63,6 +64,7 @@ static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledge
 {
 	/* Indexes tell what was lost; from minor 8 on packets too. */
 	bool indexed = !t->ctf->metadata && !ctf_source_indexless(t->source);
+	bool numbered = indexed && t->source->ctf->minor >= 8;
 	json_t *json = json_object(), *discarded = json_object();
 
 	if (!json || !discarded) {
@@ -81,9 +83,9 @@ static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledge
 	json_object_set_new(json, "discarded", discarded);
 	json_object_set_new(json, "packets", number(l->pages));
 	json_object_set_new(json, "lost_events", indexed ? number(l->lost_events) : json_null());
-	json_object_set_new(json, "lost_packets",
-			    indexed && t->source->ctf->minor >= 8 ? number(l->lost_packets)
-								  : json_null());
+	json_object_set_new(json, "lost_packets", numbered ? number(l->lost_packets) : json_null());
+	json_object_set_new(json, "lost_packets_at_start",
+			    numbered ? number(l->lost_packets_at_start) : json_null());
 	return json;
 }
 

@@ -171,6 +171,7 @@ static void freeze(struct stream_half *h)
 	h->frozen.pages -= base->pages;
 	h->frozen.lost_events -= base->lost_events;
 	h->frozen.lost_packets -= base->lost_packets;
+	h->frozen.lost_packets_at_start -= base->lost_packets_at_start;
 	h->frozen_number = (uint32_t)h->ctf.chunk_serial;
 	h->chunk_base = h->ledger;
 }

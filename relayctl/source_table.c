@@ -22,10 +22,15 @@ void source_table_rate(struct table *t, uint64_t rate)
 	table_cell(t, human_rate(rate, buf));
 }
 
+uint64_t source_table_lost_packets(const json_t *ledger)
+{
+	return field_number(ledger, "lost_packets") + field_number(ledger, "lost_packets_at_start");
+}
+
 void source_table_lost(struct table *t, const json_t *ledger)
 {
 	uint64_t lost = field_number(ledger, "lost_events");
-	uint64_t packets = field_number(ledger, "lost_packets");
+	uint64_t packets = source_table_lost_packets(ledger);
 	bool more =
 		field_number(ledger, "lost_intervals") || field_number(ledger, "datagrams_dropped");
 	char buf[HUMAN_MAX], also[HUMAN_MAX];

@@ -19,6 +19,8 @@ int source_table_print(const struct cli *cli, const json_t *document, const char
 /* What the tracer and this host lost: "12", or "12+" where uncounted losses come on top, "12 + 3
  * pkt" where LTTng overwrote packets; nothing where nobody tells. */
 void source_table_lost(struct table *t, const json_t *ledger);
+/* Those that LTTng overwrote, whenever it was. */
+uint64_t source_table_lost_packets(const json_t *ledger);
 /* A figure, nothing where it does not apply. */
 void source_table_number(struct table *t, const json_t *object, const char *key);
 /* Bytes; trouble if there are any. */

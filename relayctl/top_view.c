@@ -49,7 +49,7 @@ static int more_first(uint64_t a, uint64_t b)
 static uint64_t loss(const json_t *source)
 {
 	return field_number(source, "lost_events") + field_number(source, "lost_intervals") +
-	       field_number(source, "lost_packets") + field_number(source, "datagrams_dropped");
+	       source_table_lost_packets(source) + field_number(source, "datagrams_dropped");
 }
 
 static int by_number(const void *a, const void *b)
@@ -180,7 +180,7 @@ static uint64_t busiest_ms(const json_t *document)
 static char *sums_line(const json_t *document)
 {
 	const json_t *totals = field_of(document, "totals");
-	uint64_t packets = field_number(totals, "lost_packets");
+	uint64_t packets = source_table_lost_packets(totals);
 	char stored[HUMAN_MAX], discarded[HUMAN_MAX], lost[HUMAN_MAX], dropped[HUMAN_MAX],
 		busy[HUMAN_MAX], pkt[HUMAN_MAX];
 

@@ -11,6 +11,21 @@
 #define INDEX_MINOR      4 /* clients send indexes from here on */
 #define PACKET_SEQ_MINOR 8 /* and packet_seq_num in them */
 
+/* What is read of a slot that is another's by now is thrown away by the caller. */
+struct facts {
+	bool live, snapshot;
+};
+
+TSAN_READS_RACILY static struct facts look_at_source(const volatile struct ctf_source_slot *c)
+{
+	return (struct facts){.live = c->live_timer_us != 0, .snapshot = c->snapshot != 0};
+}
+
+TSAN_READS_RACILY static bool is_metadata(const volatile struct ctf_stream_slot *c)
+{
+	return c->metadata != 0;
+}
+
 /* Not memcpy(), which ThreadSanitizer sees. Always terminated. */
 TSAN_READS_RACILY static void copy_text(char *to, const volatile char *from, size_t cap)
 {
@@ -26,12 +41,14 @@ TSAN_READS_RACILY static void copy_text(char *to, const volatile char *from, siz
 void status_lttng_source(const struct state *st, uint32_t index, struct status_lttng *ret)
 {
 	const struct ctf_source_slot *c = &st->ctf_source[index];
+	struct facts facts;
 
 	*ret = (struct status_lttng){.minor = atomic_load(&c->minor)};
 	if (!ret->minor)
 		return;
-	ret->live = c->live_timer_us != 0;
-	ret->snapshot = c->snapshot != 0;
+	facts = look_at_source(c);
+	ret->live = facts.live;
+	ret->snapshot = facts.snapshot;
 	copy_text(ret->session_name, c->session_name, sizeof(ret->session_name));
 	copy_text(ret->host, c->host, sizeof(ret->host));
 }
@@ -70,7 +87,7 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 			 struct status_sum *sum)
 {
 	const struct ctf_stream_slot *c = &st->ctf_stream[index];
-	bool named = atomic_load(&c->named), metadata = named && c->metadata;
+	bool named = atomic_load(&c->named), metadata = named && is_metadata(c);
 	size_t len;
 
 	name[0] = '\0';

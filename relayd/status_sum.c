@@ -13,6 +13,7 @@ static void add_ledger(struct stream_ledger *to, const struct stream_ledger *l)
 	to->pages += l->pages;
 	to->lost_events += l->lost_events;
 	to->lost_packets += l->lost_packets;
+	to->lost_packets_at_start += l->lost_packets_at_start;
 	to->lost_intervals += l->lost_intervals;
 	to->marks += l->marks;
 	to->datagrams += l->datagrams;
@@ -56,6 +57,8 @@ void status_sum_put(struct json_piece *p, const struct status_sum *s)
 	put_told(p, "packets", s, STATUS_TELLS_PACKETS, s->packets);
 	put_told(p, "lost_events", s, STATUS_TELLS_LOST_EVENTS, l->lost_events);
 	put_told(p, "lost_packets", s, STATUS_TELLS_LOST_PACKETS, l->lost_packets);
+	put_told(p, "lost_packets_at_start", s, STATUS_TELLS_LOST_PACKETS,
+		 l->lost_packets_at_start);
 	put_told(p, "lost_intervals", s, STATUS_TELLS_INTERVALS,
 		 l->lost_intervals > l->marks ? l->lost_intervals - l->marks : 0);
 	put_told(p, "marks", s, STATUS_TELLS_INTERVALS, l->marks);

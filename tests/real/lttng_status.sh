@@ -64,7 +64,12 @@ lost=$(reported overwriting 'Lost packets')
 [ "$(figure overwriting lost_packets)" = "$lost" ] || fail "lost_packets is $(figure overwriting lost_packets), lttng says $lost"
 [ "$(figure overwriting lost_events)" = 0 ] || fail "lost_events is $(figure overwriting lost_events)"
 [ "$(figure discarding lost_packets)" = 0 ] || fail "another session's packets count"
-note "overwrite mode: $lost packets"
+start=$(figure overwriting lost_packets_at_start)
+babeltrace2 "$(session_dir overwriting)" >"$work/events.txt" 2>/dev/null
+from=$(awk 'match($0, /id=b n=[0-9]+/) { n = substr($0, RSTART + 7, RLENGTH - 7) + 0; if (!seen++ || n < least) least = n }
+	END { print least + 0 }' "$work/events.txt")
+[ "$from" = 0 ] || [ "$start" -gt 0 ] || fail "the first event that is there is $from, lost_packets_at_start is $start"
+note "overwrite mode: $lost packets, and $start before the first"
 # What clear throws away is not lost.
 lt start overwriting
 app_emit b 1000 20
@@ -93,4 +98,11 @@ must_say 0 'LTTng 2\.13/tcp +recording .* [0-9,]+ \+ [0-9,]+ pkt|LTTng 2\.13/tcp
 must_say 0 "events discarded by LTTng's tracers" relayctl status
 must_say 0 'connections +[0-9]+ \(.*[0-9]+ data' relayctl status
 must_say 0 'lost [0-9,]+ \+ [0-9,]+ pkt' relayctl top
+# The record says the same of its chunk.
+lost=$(figure discarding lost_events)
+lt destroy discarding
+record=$(session_dir discarding)/chunk.json
+wait_for 10 "$record" test -s "$record"
+[ "$(jq '[.streams[].lost_events // 0] | add' "$record")" = "$lost" ] || fail "chunk.json: $(cat "$record")"
+jq -e '.streams | map(select(.metadata)) | all(.lost_events == null)' "$record" >/dev/null || fail "chunk.json: $(cat "$record")"
 lttng_pass

@@ -315,7 +315,10 @@ Test(ctf_worker, losses_are_increases_and_gaps, .timeout = 30)
 	packet(&r, 0, 5, 2, 2 + far);
 	must_have_lost(&r, 0, 10 + far, 3);
 	packet(&r, 2, 0, 5, 100); /* lost before the first one */
-	must_have_lost(&r, 2, 100, 5);
+	packet(&r, 2, 1, 6, 100);
+	must_have_lost(&r, 2, 100, 0);
+	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_packets_at_start, 5);
+	cr_assert_eq(ctf_rig_half(&r, 0).ledger.lost_packets_at_start, 0);
 	cr_assert_eq(counter(&r, COUNTER_tracer_events_lost), 110 + far);
 	cr_assert_eq(counter(&r, COUNTER_tracer_packets_lost), 8);
 	ctf_rig_close(&r, 0);
@@ -358,6 +361,7 @@ Test(ctf_worker, packets_cleared_are_not_lost, .timeout = 30)
 	packet(&r, 2, 0, 6, 0);
 	must_have_lost(&r, 0, 2, 2);
 	must_have_lost(&r, 2, 0, 0);
+	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_packets_at_start, 0);
 	packet(&r, 0, 3, 11, 2);
 	must_have_lost(&r, 0, 2, 3);
 	ctf_rig_chunk(&r, 2, "");

@@ -144,7 +144,8 @@ Test(relayctl_status_commands, streams_of_lttng)
 			"\"lost_events\":null,\"lost_packets\":"
 			"null") "," LTTNG_STREAM("\"ust/uid/1/64-bit/ch_0\"", "ended", "null", "7",
 						 "\"lost_events\":1234,"
-						 "\"lost_packets\":56") "]}\n");
+						 "\"lost_packets\":50,\"lost_packets_at_start\":"
+						 "6") "]}\n");
 	cr_assert_str_eq(
 		output(fake_relay_run(f, "streams", NULL)),
 		"SOURCE  SESSION  CPU   PORT  STATE  RECEIVED   STORED  DISCARDED      PAGES"

@@ -36,6 +36,7 @@ static void receive(uint32_t index, uint64_t bytes, uint64_t packets, uint64_t l
 	h->ledger.pages = packets;
 	h->ledger.lost_events = lost_events;
 	h->ledger.lost_packets = lost_packets;
+	h->ledger.lost_packets_at_start = lost_packets * 2;
 	stream_commit(&st.stream[index]);
 }
 
@@ -65,6 +66,7 @@ Test(status_lttng, streams_have_names_and_losses)
 	cr_assert_eq(number(one, "packets"), 2);
 	cr_assert_eq(number(one, "lost_events"), 7);
 	cr_assert_eq(number(one, "lost_packets"), 3);
+	cr_assert_eq(number(one, "lost_packets_at_start"), 6);
 	one = at(doc, "sources", 0);
 	cr_assert_eq(number(one, "lost_events"), 7 + (UINT64_C(1) << 40));
 	cr_assert_eq(number(one, "lost_packets"), 3);
