@@ -23,11 +23,14 @@
 
 #ifdef UNDER_TSAN
 #include <sanitizer/tsan_interface.h>
-#define TSAN_RELEASE(node) __tsan_release(node)
-#define TSAN_ACQUIRE(node) __tsan_acquire(node)
+#define TSAN_RELEASE(node)    __tsan_release(node)
+#define TSAN_ACQUIRE(node)    __tsan_acquire(node)
+#define RACY_READS_END_HERE() ((void)0) /* gcc has no fences then, and every atomic is a call */
 #else
-#define TSAN_RELEASE(node) ((void)(node))
-#define TSAN_ACQUIRE(node) ((void)(node))
+#define TSAN_RELEASE(node)    ((void)(node))
+#define TSAN_ACQUIRE(node)    ((void)(node))
+/* Between what TSAN_READS_RACILY read and the look at the count or id that tells its worth. */
+#define RACY_READS_END_HERE() atomic_thread_fence(memory_order_acquire)
 #endif
 
 /*

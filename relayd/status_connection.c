@@ -10,6 +10,7 @@
 #include "relayd/live_viewer.h"
 #include "relayd/lttng_control.h"
 #include "relayd/status_lttng.h"
+#include "relayd/status_slot.h"
 #include "relayd/trace_cmd.h"
 
 /* ---- slots, which sessiond-lite may free and give to another at any moment ---- */
@@ -36,12 +37,6 @@ TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struc
 	return (struct source_facts){.number = s->number, .conversation = s->conversation.id};
 }
 
-static bool is_still(const _Atomic uint64_t *id, uint64_t before)
-{
-	atomic_thread_fence(memory_order_acquire);
-	return atomic_load(id) == before;
-}
-
 /* The source of a conversation: its number, 0 if it has none (yet, or any longer). A source of
  * trace-cmd has one connection; one of LTTng has several, whose slots say so. */
 static uint64_t source_of(const struct state *st, const struct conversation_slot *slot, uint64_t id,
@@ -57,7 +52,7 @@ static uint64_t source_of(const struct state *st, const struct conversation_slot
 	source = &st->source[n - 1];
 	source_id = atomic_load(&source->id);
 	facts = look_at_source(source);
-	if (!source_id || !is_still(&source->id, source_id) ||
+	if (!source_id || !status_slot_is_still(&source->id, source_id) ||
 	    (role == CONVERSATION_TRACE_CMD && facts.conversation != id))
 		return 0;
 	*ret_index = n - 1;
@@ -183,7 +178,7 @@ void status_connection_add(const struct state *st, const struct conversation_slo
 	facts = look_at_conversation(slot);
 	number = source_of(st, slot, id, facts.role, &source);
 	conversation_read(slot, &h);
-	if (!is_still(&slot->id, id))
+	if (!status_slot_is_still(&slot->id, id))
 		return;
 	find_words(st, &h, facts.role, number ? &source : NULL, &words);
 	last = h.last_byte_ms > facts.accepted_ms ? h.last_byte_ms : facts.accepted_ms;

@@ -16,6 +16,7 @@
 #include "relayd/status_connection.h"
 #include "relayd/status_json.h"
 #include "relayd/status_lttng.h"
+#include "relayd/status_slot.h"
 #include "relayd/status_sum.h"
 
 struct pass {
@@ -62,13 +63,6 @@ struct source_facts {
 	struct addr peer;
 	uint32_t cpus, first_stream, protocol, transport;
 };
-
-/* What is read in between is worth something only if the id is still the same behind it. */
-static bool is_still(const _Atomic uint64_t *id, uint64_t before)
-{
-	atomic_thread_fence(memory_order_acquire);
-	return atomic_load(id) == before;
-}
 
 TSAN_READS_RACILY static struct stream_facts look_at_stream(const volatile struct stream_slot *s)
 {
@@ -162,7 +156,7 @@ static bool add_stream(struct pass *p, struct subject *s, const struct stream_sl
 		if (h.chunk != STREAM_NO_CHUNK)
 			sum.in_chunk = h.ledger.stored - h.chunk_base.stored;
 	}
-	if (!ref.id || !is_still(&slot->id, ref.id) || facts.source != s->id)
+	if (!ref.id || !status_slot_is_still(&slot->id, ref.id) || facts.source != s->id)
 		return false;
 	status_sum_add(&s->sum, &sum);
 	put_stream(p, s, &facts, name, state, &sum);
@@ -313,7 +307,7 @@ static void add_source(struct pass *p, const struct source_slot *slot)
 	s.is_lttng = s.facts.protocol == PROTOCOL_LTTNG;
 	if (s.is_lttng)
 		status_lttng_source(p->st, s.index, &s.lttng);
-	if (!is_still(&slot->id, s.id))
+	if (!status_slot_is_still(&slot->id, s.id))
 		return;
 	add_streams(p, &s);
 	put_source(p, &s, worker, &h, &f);
