@@ -5,8 +5,11 @@
 import struct
 
 from rig.case import Failed, case, main
+from rig.dialect import V3
 from rig.lttng import OK, Client, Viewer, lttng_relay
+from rig.metadata import Head
 from rig.relay import wait_for
+from rig.subbuffer import Kernel
 
 
 def equal(what, found, wanted):
@@ -191,6 +194,30 @@ def rotation_is_the_clients():
         other.close()
         client.finish()
         client.must_hold()
+
+
+@case
+def rotation_of_both():
+    """trace-cmd's sources rotate, and it is said that LTTng's do not."""
+    with lttng_relay() as relay:
+        client = Client(relay)
+        client.hello()
+        client.begin(cpus=1)
+        client.streams[0].packet()
+        kernel = Kernel(1)
+        recording = V3(relay.address(), 1)
+        recording.handshake()
+        recording.send_metadata(Head(kernel, 7, node="wire").bytes())
+        recording.open_streams()
+        recording.streams[0].send(kernel.cpus[0].fill(4))
+        wait_for("the pages", lambda: relay.status()["totals"]["pages"] == 4)
+        equal("rotate", relay.control("rotate", "default"), {"sources": 1, "lttng_sources": 1})
+        relay.await_results(1)
+        equal("LTTng's chunk", source_of(relay)["chunk"], 1)
+        client.streams[0].packet()
+        client.finish()
+        client.must_hold()
+        recording.finish()
 
 
 main(tool="babeltrace2")
