@@ -27,7 +27,7 @@
 #define CTF_PATH    512u       /* bytes of a base path, or of a stream's path below its chunk */
 #define CTF_DIR     1024u      /* bytes of a directory below output.dir, NUL included */
 #define CTF_CHUNKS  4u         /* trace chunks of a source that exist at once */
-#define CTF_RING    (1u << 20) /* bytes of a source's ring of orders; power of two */
+#define CTF_RING    (2u << 20) /* bytes of a source's ring of orders; power of two */
 #define CTF_PIECE   4096u      /* bytes of metadata that one order carries at most */
 #define CTF_WAITING 4u         /* packets of a stream that wait for their index */
 #define CTF_NONE    UINT64_MAX
@@ -166,7 +166,9 @@ struct ctf_stream_slot {
 	uint64_t by_conversation, by_position;
 	/* [F] before `named` is set */
 	_Atomic uint32_t named;
-	uint32_t metadata;        /* it is the metadata of its path */
+	uint32_t metadata; /* it is the metadata of its path */
+	/* [F] 1 + net_seq_num of the last index that was dropped for want of room; 0: none */
+	_Atomic uint64_t index_dropped;
 	uint64_t tracefile_size;  /* bytes; 0: one file without limit */
 	uint64_t tracefile_count; /* 0: without limit */
 	uint64_t trace; /* the same for all streams of one path of one source: the index + 1

@@ -178,9 +178,10 @@ const struct option_row option_rows[] = {
 		.min = 10 * MS,
 		.max = HOUR,
 		.reloadable = true,
-		.help = "Longest time that data of an LTTng source is left unread because it "
-			"cannot "
-			"be stored; then it is discarded and counted.",
+		.served = true,
+		.help = "Longest time that data of an LTTng source is left unread because the disk "
+			"is too slow; then whole packets are discarded and counted, so that its "
+			"host goes on.",
 	},
 	{
 		.name = "lttng.open-files",
@@ -200,9 +201,11 @@ const struct option_row option_rows[] = {
 		.at = FIELD(uint64_t, lttng.metadata_wait),
 		.preset = "1M",
 		.min = 64 * KIB,
-		.max = GIB,
+		.max = MIB,
 		.reloadable = true,
-		.help = "Metadata of a source that may wait to be stored.",
+		.served = true,
+		.help = "Metadata of an LTTng source that may wait for a slow disk; a source with "
+			"more is closed. Metadata is never discarded.",
 	},
 	{
 		.name = "lttng.anonymous-sockets",

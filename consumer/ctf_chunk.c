@@ -305,6 +305,16 @@ int ctf_chunk_resume(struct ctf_source *s)
 	return r;
 }
 
+/* Packets whose index was dropped keep no chunk from being finished. */
+static void stop_waiting(struct ctf_source *s)
+{
+	struct ctf_stream *t;
+
+	cds_list_for_each_entry (t, &s->streams, node)
+		if (ctf_index_is_lost(t))
+			ctf_index_give_up(t);
+}
+
 int ctf_chunk_run(struct ctf_source *s)
 {
 	int r = ctf_chunk_resume(s);
@@ -312,7 +322,10 @@ int ctf_chunk_run(struct ctf_source *s)
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
-		if (ctf_source_now(s->ctf)->chunk[i].state != CTF_CHUNK_CLOSED || in_use(s, i + 1))
+		if (ctf_source_now(s->ctf)->chunk[i].state != CTF_CHUNK_CLOSED)
+			continue;
+		stop_waiting(s);
+		if (in_use(s, i + 1))
 			continue;
 		r = finish(s, i);
 		if (r < 0)

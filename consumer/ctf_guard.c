@@ -17,13 +17,13 @@
 #include "common/log_limit.h"
 #include "consumer/ctf_internal.h"
 
-#define SCRATCH        (256u << 10) /* bytes received at once */
-#define PASS_BUDGET    (32u << 20)  /* bytes discarded of one worker under one hold of its lock */
-#define SOCKET_BUDGET  (1u << 20)   /* of one connection in it */
-#define HELD_TICK_MS   10           /* between two looks while a connection is held */
-#define TICKS_A_STALL  8            /* looks in max-stall while a worker is busy */
-#define TICK_MIN_MS    5
-#define LATE_MS        50           /* this much behind its time: the machine stood still */
+#define SCRATCH       (256u << 10) /* bytes received at once */
+#define PASS_BUDGET   (32u << 20)  /* bytes discarded of one worker under one hold of its lock */
+#define SOCKET_BUDGET (1u << 20)   /* of one connection in it */
+#define HELD_TICK_MS  10           /* between two looks while a connection is held */
+#define TICKS_A_STALL 8            /* looks in max-stall while a worker is busy */
+#define TICK_MIN_MS   5
+#define LATE_MS       50 /* this much behind its time: the machine stood still */
 
 struct ctf_guard {
 	struct worker **workers;

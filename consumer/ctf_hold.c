@@ -201,8 +201,8 @@ static size_t receive(struct ctf_connection *c, void *scratch, size_t cap)
 	} else {
 		size_t left = h->size - h->done;
 
-		h->receive_iov[0] = (struct iovec){.iov_base = scratch,
-						   .iov_len = left < cap ? left : cap};
+		h->receive_iov[0] =
+			(struct iovec){.iov_base = scratch, .iov_len = left < cap ? left : cap};
 	}
 	h->receive.msg_hdr.msg_iov = h->receive_iov;
 	h->receive.msg_hdr.msg_iovlen = 1;
@@ -325,7 +325,8 @@ bool ctf_hold_join(struct ctf_connection *c)
 	uv_mutex_unlock(&w->sockets);
 	if (!held)
 		return false;
-	/* Of the packet it was at, bytes are missing; or it is whole. The guard goes on meanwhile. */
+	/* Of the packet it was at, bytes are missing; or it is whole. The guard goes on meanwhile.
+	 */
 	ctf_packet_cut(c->source, c->slot, DISCARD_STALL);
 	uv_mutex_lock(&w->sockets);
 	fold(c);

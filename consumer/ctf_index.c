@@ -134,13 +134,22 @@ static uint64_t packets_missing(const struct ctf_stream_half *c, uint64_t packet
 	return !c->cleared && packet_seq != CTF_NONE && packet_seq > next ? packet_seq - next : 0;
 }
 
+/* Indexes were dropped here, for want of room: what their numbers would have said is not missing.
+ */
+static bool dropped_since(const struct ctf_stream *t, const struct ctf_stream_half *c)
+{
+	uint64_t dropped = atomic_load(&t->ctf->index_dropped);
+
+	return dropped && (!c->any_index || (int64_t)(dropped - 1 - c->index_seq) > 0);
+}
+
 /* What the tracer says it lost, since the last time. A number that goes back tells nothing but
  * where to count from. Those that are missing before the first one are told apart, since neither
  * lttng nor babeltrace2 counts them. */
 static void note_losses(struct ctf_stream *t, struct stream_half *h, const struct told *m)
 {
 	struct counters *counters = t->source->worker->counters;
-	uint64_t packets = packets_missing(&h->ctf, m->packet_seq);
+	uint64_t packets = dropped_since(t, &h->ctf) ? 0 : packets_missing(&h->ctf, m->packet_seq);
 	uint64_t events = m->events_discarded > h->ctf.lost_events
 				  ? m->events_discarded - h->ctf.lost_events
 				  : 0;
@@ -175,20 +184,23 @@ static void settle(struct ctf_stream *t, uint64_t seq, const struct told *m, int
 {
 	struct stream_half *h = stream_begin(t->slot);
 	struct ctf_waiting *q = h->ctf.waiting;
+	unsigned over = 0;
 
 	note_losses(t, h, m);
 	h->ctf.class_id = m->class_id;
 	h->ctf.beacon_end = 0;
 	h->ctf.any_index = 1;
 	h->ctf.index_seq = seq;
-	if (at >= 0) {
-		if (stored && q[at].chunk == h->ctf.chunk && q[at].file == h->ctf.file)
-			h->ctf.records++;
-		memmove(q + at, q + at + 1, (CTF_WAITING - 1 - (unsigned)at) * sizeof(*q));
-		memset(&q[CTF_WAITING - 1], 0, sizeof(*q));
-	}
+	if (at >= 0 && stored && q[at].chunk == h->ctf.chunk && q[at].file == h->ctf.file)
+		h->ctf.records++;
+	/* Indexes come in order: what is older gets none any more. */
+	while (over < CTF_WAITING && q[over].chunk && (int64_t)(q[over].seq - seq) <= 0)
+		over++;
+	memmove(q, q + over, (CTF_WAITING - over) * sizeof(*q));
+	memset(q + CTF_WAITING - over, 0, over * sizeof(*q));
 	h->scanned = behind;
 	stream_commit(t->slot);
+	counters_add(t->source->worker->counters, COUNTER_packets_unindexed, over - (at >= 0));
 	counters_add(t->source->worker->counters,
 		     stored ? COUNTER_indexes_stored : COUNTER_indexes_dropped, 1);
 }
@@ -243,6 +255,17 @@ void ctf_index_drop(struct ctf_stream *t, const uint8_t *bytes, size_t len, uint
 		stream_commit(t->slot);
 	}
 	counters_add(t->source->worker->counters, COUNTER_indexes_dropped, 1);
+}
+
+/* The front loop dropped the index of the last packet, and no order is left: nothing comes any more
+ * that a packet could wait for. */
+bool ctf_index_is_lost(const struct ctf_stream *t)
+{
+	const struct ctf_stream_half *c = &stream_now(t->slot)->ctf;
+	uint64_t dropped = atomic_load(&t->ctf->index_dropped);
+
+	return dropped && c->any_data && (int64_t)(dropped - 1 - c->data_seq) >= 0 &&
+	       ctf_order_all_applied(t->source);
 }
 
 void ctf_index_give_up(struct ctf_stream *t)

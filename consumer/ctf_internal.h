@@ -199,7 +199,9 @@ int ctf_index_apply(struct ctf_stream *t, uint64_t seq, const uint8_t *bytes, si
 		    uint64_t behind);
 /* Its packet never comes: it is left out, and what it tells of losses still counts. */
 void ctf_index_drop(struct ctf_stream *t, const uint8_t *bytes, size_t len, uint64_t behind);
-/* Packets that wait for an index get none any more. */
+/* Packets that wait for an index get none any more, because the ring had no room for it. */
+bool ctf_index_is_lost(const struct ctf_stream *t);
+/* So it is with those of this stream. */
 void ctf_index_give_up(struct ctf_stream *t);
 
 /* ---- ctf_metadata.c ---- */

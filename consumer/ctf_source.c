@@ -357,7 +357,7 @@ static void rotate(struct ctf_source *s)
 	cds_list_for_each_entry (t, &s->streams, node) {
 		if (!stream_now(t->slot)->ctf.rotating)
 			continue;
-		if (t->orphan && ctf_order_all_applied(s))
+		if ((t->orphan && ctf_order_all_applied(s)) || ctf_index_is_lost(t))
 			(void)ctf_rotate_now(t);
 		else
 			(void)ctf_rotate_due(t);

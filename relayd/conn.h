@@ -45,8 +45,10 @@ struct conn {
 	/* LTTng: the source, or the stream that the message at this position asked for. */
 	struct state_ref granted;
 	uint64_t granted_position;
-	uint64_t check_epoch; /* of its last BEGIN_DATA_PENDING */
-	bool source_moved;    /* in this turn: its worker is to look */
+	uint64_t check_epoch;  /* of its last BEGIN_DATA_PENDING */
+	bool source_moved;     /* in this turn: its worker is to look */
+	int64_t room_since_ms; /* CLOCK_MONOTONIC: an order has waited for room; 0: none does */
+	bool room_late;        /* for too long: the disk must be stuck */
 };
 
 extern const struct conn_dialect conn_trace_cmd; /* conn_trace_cmd.c */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/log.h"
 #include "relayd/conn.h"
 #include "relayd/conversation_step.h"
 #include "relayd/lttng_orders.h"
@@ -55,10 +56,50 @@ static void prepare(struct turn *t, const struct conversation_half *h)
 		.now_ms = t->now_ms,
 		.last_byte_ms = h->last_byte_ms,
 		.room = s ? lttng_orders_room(&r->st.ctf_source[t->s.source - 1]) : 0,
+		.late = t->c->room_late,
 		.view = &lttng_view,
 		.view_ctx = &t->viewer,
 		.limits = &r->lttng_limits,
 	};
+}
+
+/* ---- room for orders ---- */
+
+/* Since when is it waited for? @t->in is of the step that waits. */
+static void wait_for_room(struct turn *t)
+{
+	int64_t most = t->c->relay->lttng_limits.max_stall_ms;
+
+	if (!t->c->room_since_ms)
+		t->c->room_since_ms = t->now_ms;
+	if (most)
+		t->out.deadline_ms = t->c->room_since_ms + most;
+}
+
+/* True: it has been waited for too long just now. */
+static bool becomes_late(struct turn *t)
+{
+	int64_t most = t->c->relay->lttng_limits.max_stall_ms;
+	struct source_slot *s = source_of(t);
+
+	if (t->out.wait != LTTNG_WAIT_ROOM || !most || t->c->room_late ||
+	    t->now_ms - t->c->room_since_ms < most)
+		return false;
+	log_error("orders-wait",
+		  "source %llu: the disk is too slow: index records are dropped, and no metadata "
+		  "can be kept (lttng.max-stall, lttng.metadata-wait)",
+		  (unsigned long long)(s ? s->number : 0));
+	t->c->room_late = t->in.late = true;
+	return true;
+}
+
+/* The disk goes on, when most of what waited has been applied. */
+static void look_at_room(struct turn *t)
+{
+	if (t->in.room < CTF_RING - CTF_RING / 4)
+		return;
+	t->c->room_late = t->in.late = false;
+	t->c->room_since_ms = 0;
 }
 
 /* ---- what sessiond-lite is asked for ---- */
@@ -240,6 +281,13 @@ static void take(struct turn *t, struct conversation_half *next)
 		conversation_here("behind an order");
 		c->source_moved = true;
 	}
+	if (out->dropped.id) {
+		atomic_store(&c->relay->st.ctf_stream[out->dropped.index].index_dropped,
+			     1 + out->dropped_seq);
+		counters_add(c->relay->counters, COUNTER_indexes_dropped, 1);
+	}
+	if (out->order.type && !c->room_late)
+		c->room_since_ms = 0;
 	if (out->action == LTTNG_END) {
 		control_ended(c, &t->s, out->orderly, out->reason);
 		next->closing = 1 + out->reason;
@@ -280,8 +328,12 @@ static bool step(struct turn *t)
 
 	t->out.reply = slot->reply;
 	prepare(t, next);
+	look_at_room(t);
 	if (lttng_control_step(&t->s, &t->in, &t->out) == LTTNG_WAIT) {
-		if (!answered(t, next) || lttng_control_step(&t->s, &t->in, &t->out) == LTTNG_WAIT)
+		if (t->out.wait == LTTNG_WAIT_ROOM)
+			wait_for_room(t);
+		if (!(answered(t, next) || becomes_late(t)) ||
+		    lttng_control_step(&t->s, &t->in, &t->out) == LTTNG_WAIT)
 			return false;
 	}
 	take(t, next);

@@ -70,6 +70,13 @@ bool lttng_order_fits(const struct lttng_step *t, uint32_t bytes)
 	return ctf_order_size(bytes) <= t->in->room;
 }
 
+enum lttng_action lttng_wait_for_room(const struct lttng_step *t)
+{
+	if (t->in->late)
+		return lttng_end(t->s, t->out, CLOSE_metadata_wait, false);
+	return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+}
+
 struct ctf_order *lttng_order(const struct lttng_step *t, enum ctf_order_type type,
 			      const struct state_ref *stream)
 {
@@ -136,8 +143,9 @@ static enum lttng_action metadata_piece(const struct lttng_step *t)
 	 * piece must end where it ended before, or its order would be put twice. */
 	if (t->in->len < n)
 		return lttng_wait_for(t->out, LTTNG_WAIT_BYTES);
-	if (!lttng_order_fits(t, n))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+	/* What lttng.metadata-wait does not allow stays free. */
+	if (!lttng_order_fits(t, n + LTTNG_ORDERS_SHARE - (uint32_t)t->in->limits->metadata_wait))
+		return lttng_wait_for_room(t);
 	if (!lttng_own_stream(t, s->stream, &ref, &metadata))
 		return lttng_end(s, t->out, CLOSE_unknown_stream, false);
 	o = lttng_order(t, CTF_ORDER_METADATA, &ref);
@@ -195,7 +203,7 @@ static enum lttng_action rotation_entry(const struct lttng_step *t)
 	if (t->in->len < LTTNG_ROTATION_ENTRY)
 		return lttng_wait_for(t->out, LTTNG_WAIT_BYTES);
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	(void)lttng_pair_decode(&r, &pair);
 	entry.size = LTTNG_ROTATION_ENTRY;
 	if (!lttng_own_stream(t, pair.first, &ref, &metadata))

@@ -66,7 +66,14 @@ struct lttng_limits {
 	bool allow_clear;
 	uint64_t message_max;
 	int64_t handshake_timeout_ms, stall_timeout_ms; /* 0: none */
+	int64_t max_stall_ms; /* an order that has waited so long for room waits no longer; 0: none
+			       */
+	uint64_t metadata_wait; /* bytes; at most LTTNG_ORDERS_SHARE */
 };
+
+/* Index records may fill half of the ring of orders; the other half is metadata's, and what else is
+ * never dropped. */
+#define LTTNG_ORDERS_SHARE (CTF_RING / 2)
 
 /* What is true now, answered from memory; every call may come again. */
 struct lttng_view {
@@ -96,6 +103,7 @@ struct lttng_input {
 	bool empty;   /* the socket was found empty at now_ms; only then is silence believed */
 	int64_t now_ms, last_byte_ms;
 	size_t room; /* bytes that an order may have, its header included */
+	bool late;   /* there was none for so long that the disk must be stuck */
 	/* The answer to what the last step waited for. */
 	enum lttng_grant grant;
 	struct state_ref granted; /* READY: the source, or the stream */
@@ -126,6 +134,9 @@ struct lttng_output {
 	struct lttng_session session;
 	struct lttng_stream stream;
 	char text[CTF_NAME];
+	struct state_ref
+		dropped;      /* the stream whose index is dropped for want of room; id 0: none */
+	uint64_t dropped_seq; /* which: its net_seq_num */
 	enum close_reason reason; /* END */
 	bool orderly;             /* END: not inside a message */
 };

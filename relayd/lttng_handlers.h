@@ -32,6 +32,8 @@ enum lttng_action lttng_leave(const struct lttng_step *t, enum close_reason reas
 enum lttng_action lttng_refuse(const struct lttng_step *t, uint32_t code, enum close_reason reason);
 /* An order with that much payload has room. */
 bool lttng_order_fits(const struct lttng_step *t, uint32_t bytes);
+/* It has not: waited for, until that is too long: then the source is closed. */
+enum lttng_action lttng_wait_for_room(const struct lttng_step *t);
 struct ctf_order *lttng_order(const struct lttng_step *t, enum ctf_order_type type,
 			      const struct state_ref *stream);
 bool lttng_own_stream(const struct lttng_step *t, uint64_t handle, struct state_ref *ret,

@@ -123,7 +123,7 @@ enum lttng_action lttng_on_add_stream(const struct lttng_step *t, struct wire_re
 		return lttng_leave(t, CLOSE_bad_name);
 	}
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	if (t->in->grant == LTTNG_GRANT_NONE)
 		return lttng_wait_for(t->out, LTTNG_WAIT_STREAM);
 	if (t->in->grant == LTTNG_GRANT_REFUSED) {
@@ -141,7 +141,7 @@ enum lttng_action lttng_on_streams_sent(const struct lttng_step *t, struct wire_
 {
 	(void)body;
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	(void)lttng_order(t, CTF_ORDER_PUBLISH, NULL);
 	return lttng_answer_code(t, LTTNG_OK);
 }
@@ -154,7 +154,7 @@ enum lttng_action lttng_on_close_stream(const struct lttng_step *t, struct wire_
 	bool metadata;
 
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	(void)lttng_pair_decode(body, &m);
 	if (!lttng_own_stream(t, m.first, &ref, &metadata))
 		return lttng_refuse(t, LTTNG_UNKNOWN, CLOSE_unknown_stream);

@@ -13,7 +13,7 @@ enum lttng_action lttng_on_reset_metadata(const struct lttng_step *t, struct wir
 	bool metadata;
 
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	(void)lttng_pair_decode(body, &m);
 	if (!lttng_own_stream(t, m.first, &ref, &metadata) || !metadata)
 		return lttng_refuse(t, LTTNG_UNKNOWN, CLOSE_unknown_stream);
@@ -30,10 +30,15 @@ enum lttng_action lttng_on_index(const struct lttng_step *t, struct wire_reader 
 
 	if (lttng_index_decode(body, t->s->minor, &m) < 0)
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
-	if (!lttng_order_fits(t, (uint32_t)m.record_len))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
 	if (!lttng_own_stream(t, m.stream, &ref, &metadata) || metadata)
 		return lttng_refuse(t, LTTNG_UNKNOWN, CLOSE_unknown_stream);
+	if (t->in->late) { /* its packet is discarded, or stays without */
+		t->out->dropped = ref;
+		t->out->dropped_seq = m.seq;
+		return lttng_answer_code(t, LTTNG_OK);
+	}
+	if (!lttng_order_fits(t, (uint32_t)m.record_len + LTTNG_ORDERS_SHARE))
+		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
 	o = lttng_order(t, CTF_ORDER_INDEX, &ref);
 	o->number = m.seq;
 	o->bytes = (uint32_t)m.record_len;
@@ -89,7 +94,7 @@ enum lttng_action lttng_on_create_chunk(const struct lttng_step *t, struct wire_
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
 	len = strlen(m.name);
 	if (!lttng_order_fits(t, (uint32_t)len))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	if ((len && ctf_place_check_name(m.name) < 0) || m.id == CTF_NONE)
 		return lttng_refuse(t, LTTNG_INVALID, CLOSE_bad_name);
 	memcpy(t->out->text, m.name, len + 1);
@@ -121,7 +126,7 @@ enum lttng_action lttng_on_close_chunk(const struct lttng_step *t, struct wire_r
 	if (lttng_close_chunk_decode(body, &m) < 0)
 		return lttng_end(t->s, t->out, CLOSE_protocol, false);
 	if (!lttng_order_fits(t, 0))
-		return lttng_wait_for(t->out, LTTNG_WAIT_ROOM);
+		return lttng_wait_for_room(t);
 	if (!made_chunk(t->s, m.id)) {
 		lttng_path_encode(&w, LTTNG_INVALID, "");
 		(void)lttng_answer(t, &w);

@@ -45,15 +45,38 @@ static bool has_index(const struct ctf_source_slot *s)
 	return s->minor >= 4 && !s->snapshot;
 }
 
+/* While its worker hangs in the disk, packets are discarded with their indexes: nothing of them is
+ * pending. */
+static bool is_discarded(const struct lttng_viewer *v, const struct stream_slot *s, uint64_t last)
+{
+	const struct ctf_stream_slot *c = &v->relay->st.ctf_stream[s - v->relay->st.stream];
+	struct ctf_stalled_half h;
+
+	ctf_stalled_read(&c->stalled, &h);
+	return h.any && h.seq == last;
+}
+
+/* No index up to that packet is on its way any more. */
+static bool index_is_dropped(const struct lttng_viewer *v, const struct stream_slot *s,
+			     uint64_t last)
+{
+	const struct ctf_stream_slot *c = &v->relay->st.ctf_stream[s - v->relay->st.stream];
+	uint64_t dropped = atomic_load(&c->index_dropped);
+
+	return dropped && reached(1, dropped - 1, last);
+}
+
 static bool is_stored(const struct lttng_viewer *v, const struct stream_slot *s, uint64_t last)
 {
 	struct stream_half h;
 
 	stream_read(s, &h);
+	if (is_discarded(v, s, last))
+		return true;
 	if (!reached(h.ctf.any_data, h.ctf.data_seq, last))
 		return false;
 	return !has_index(&v->relay->st.ctf_source[v->source.index]) ||
-	       reached(h.ctf.any_index, h.ctf.index_seq, last);
+	       reached(h.ctf.any_index, h.ctf.index_seq, last) || index_is_dropped(v, s, last);
 }
 
 static void check(void *ctx, uint64_t handle)
@@ -79,9 +102,12 @@ static void check_none(void *ctx)
 }
 
 /* No half of a packet waits for the other. */
-static bool is_balanced(const struct lttng_viewer *v, const struct stream_half *h)
+static bool is_balanced(const struct lttng_viewer *v, const struct stream_slot *s,
+			const struct stream_half *h)
 {
 	if (!has_index(&v->relay->st.ctf_source[v->source.index]))
+		return true;
+	if (h->ctf.any_data && index_is_dropped(v, s, h->ctf.data_seq))
 		return true;
 	return h->ctf.any_data == h->ctf.any_index &&
 	       (!h->ctf.any_data || h->ctf.data_seq == h->ctf.index_seq);
@@ -101,7 +127,8 @@ static bool in_flight(void *ctx)
 		if (*v->epoch && v->relay->checked[i - 1] == *v->epoch)
 			continue;
 		stream_read(&st->stream[i - 1], &h);
-		if (!*v->epoch && is_balanced(v, &h)) /* a kill took the marks */
+		if (!*v->epoch &&
+		    is_balanced(v, &st->stream[i - 1], &h)) /* a kill took the marks */
 			continue;
 		if (!h.ctf.closed || !is_stored(v, &st->stream[i - 1], h.ctf.last_seq))
 			return true;

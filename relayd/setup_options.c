@@ -50,7 +50,9 @@ static void set_limits(struct relay *r)
 		.allow_clear = o->lttng.allow_clear,
 		.message_max = o->limits.message,
 		.handshake_timeout_ms = (int64_t)o->limits.handshake_timeout_ms,
-		.stall_timeout_ms = (int64_t)o->limits.stall_timeout_ms};
+		.stall_timeout_ms = (int64_t)o->limits.stall_timeout_ms,
+		.max_stall_ms = (int64_t)o->lttng.max_stall_ms,
+		.metadata_wait = o->lttng.metadata_wait};
 }
 
 int setup_options(struct relay *r, int fd)

@@ -82,6 +82,17 @@ uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_op
 
 /* ---- streams ---- */
 
+/* What is discarded while the worker hangs in the disk, and not in its ledger yet. */
+static void add_stalled(const struct ctf_stream_slot *c, const struct stream_half *h,
+			struct stream_ledger *ledger)
+{
+	struct ctf_stalled_half stalled;
+
+	ctf_stalled_read(&c->stalled, &stalled); /* behind h: it has no less */
+	ledger->received += stalled.bytes - h->ctf.stalled;
+	ledger->discarded[DISCARD_STALL] += stalled.bytes - h->ctf.stalled;
+}
+
 void status_lttng_stream(const struct state *st, uint32_t index, const struct status_lttng *source,
 			 const struct stream_half *h, char name[STATUS_STREAM_NAME],
 			 struct status_sum *sum)
@@ -98,6 +109,7 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 			name[len++] = '/';
 		copy_text(name + len, c->name, CTF_NAME);
 	}
+	add_stalled(c, h, &sum->ledger);
 	sum->ledger.pages = 0; /* where LTTng's streams count packets */
 	if (h->ctf.chunk)
 		sum->in_chunk = h->ledger.stored - h->chunk_base.stored;

@@ -276,12 +276,12 @@ static bool run(unsigned life)
 			total += LEN;
 		}
 	pid = spawn(&r, life);
-	for (unsigned k = 0; !ctf_rig_applied(&r) ||
-			     ctf_rig_half(&r, 0).ctf.index_seq != KILL_PACKETS - 1 ||
-			     ctf_rig_half(&r, 1).ctf.index_seq != KILL_PACKETS - 1;
+	for (unsigned k = 0;
+	     !ctf_rig_applied(&r) || ctf_rig_half(&r, 0).ctf.index_seq != KILL_PACKETS - 1 ||
+	     ctf_rig_half(&r, 1).ctf.index_seq != KILL_PACKETS - 1;
 	     k++) {
-		cr_assert_lt(k, 8000, "life %u: waited in vain; discarded up to %llu and %llu", life,
-			     (unsigned long long)stalled(&r, 0).seq,
+		cr_assert_lt(k, 8000, "life %u: waited in vain; discarded up to %llu and %llu",
+			     life, (unsigned long long)stalled(&r, 0).seq,
 			     (unsigned long long)stalled(&r, 1).seq);
 		if (waitpid(pid, NULL, WNOHANG) == pid) {
 			died = true;
@@ -300,8 +300,8 @@ static bool run(unsigned life)
 		char path[40];
 
 		cr_assert_eq(h.ledger.received, total / 2, "life %u, stream %u", life, i);
-		cr_assert_eq(h.ledger.stored + h.ledger.discarded[DISCARD_STALL],
-			     h.ledger.received, "life %u, stream %u", life, i);
+		cr_assert_eq(h.ledger.stored + h.ledger.discarded[DISCARD_STALL], h.ledger.received,
+			     "life %u, stream %u", life, i);
 		snprintf(path, sizeof(path), DIR_ "ch_%u", i);
 		cr_assert_eq(ctf_rig_size(&r, path), (int64_t)(packets * (LEN + CTF_RIG_PAD)),
 			     "life %u, stream %u: %llu bytes stored, the file has %lld", life, i,

@@ -574,6 +574,49 @@ Test(lttng_control, metadata_waits_for_room)
 	cr_assert_eq(f.order_count, 3);
 }
 
+/* Index records leave half of the ring to what is never dropped; metadata leaves what the option
+ * does not allow. */
+Test(lttng_control, shares_of_the_ring)
+{
+	feed_open(&f, 13, 2);
+	feed_index(&f, 13, feed_handle(0), 0, 4096);
+	f.room = LTTNG_ORDERS_SHARE + ctf_order_size(64) - 1;
+	feed_whole(&f);
+	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
+	f.room++;
+	feed_whole(&f);
+	cr_assert_eq(f.order_count, 1);
+	feed_open(&f, 13, 2);
+	f.limits.metadata_wait = 64 << 10;
+	feed_metadata(&f, feed_handle(1), 100, 0);
+	f.room = LTTNG_ORDERS_SHARE - (64 << 10) + ctf_order_size(100) - 8;
+	feed_whole(&f);
+	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
+	f.room += 8;
+	feed_whole(&f);
+	cr_assert_eq(f.order_count, 1);
+}
+
+/* Room was waited for too long: an index is dropped, and answered; metadata ends the source. */
+Test(lttng_control, late_for_room)
+{
+	feed_open(&f, 13, 2);
+	feed_index(&f, 13, feed_handle(0), 7, 4096);
+	f.room = 0;
+	f.late = true;
+	feed_whole(&f);
+	cr_assert_not(f.ended);
+	cr_assert_eq(f.order_count, 0);
+	cr_assert_eq(code_at(0), LTTNG_OK);
+	feed_open(&f, 13, 2);
+	feed_metadata(&f, feed_handle(1), 100, 0);
+	f.room = 0;
+	f.late = true;
+	feed_whole(&f);
+	cr_assert_eq(f.reason, CLOSE_metadata_wait);
+	cr_assert_eq(f.order_count, 0);
+}
+
 Test(lttng_control, metadata_of_a_data_stream)
 {
 	feed_open(&f, 13, 2);

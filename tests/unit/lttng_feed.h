@@ -38,6 +38,7 @@ struct feed {
 	uint32_t eof;
 	int64_t now_ms;
 	size_t room;            /* of each step */
+	bool late;              /* likewise */
 	bool refuse, no_answer; /* what sessiond-lite says */
 	/* answers */
 	uint32_t streams, metadata; /* bit i: stream i is metadata */
@@ -133,6 +134,7 @@ static inline void feed_start(struct feed *f, uint32_t minor)
 		.message_max = 1 << 20,
 		.handshake_timeout_ms = 10000,
 		.stall_timeout_ms = 60000,
+		.metadata_wait = LTTNG_ORDERS_SHARE,
 	};
 	f->now_ms = 1000000;
 	f->room = CTF_RING;
@@ -166,6 +168,7 @@ static inline void feed_input(const struct feed *f, struct lttng_input *in)
 		.now_ms = f->now_ms,
 		.last_byte_ms = 1000000,
 		.room = f->room,
+		.late = f->late,
 		.view = &feed_view,
 		.view_ctx = (void *)(uintptr_t)f,
 		.limits = &f->limits,

@@ -8,58 +8,18 @@ Small file systems are mounted in a mount namespace of the test's own; without t
 
 import contextlib
 import os
-import subprocess
-import tempfile
 import threading
 import time
 
-from rig.case import Failed, case, main, need, need_root
+from rig.case import Failed, case, main
 from rig.dialect import DIALECTS, V1, V3
+from rig.disk import small_ext4, small_tmpfs
 from rig.metadata import Head
-from rig.relay import Relay, libc, wait_for
+from rig.relay import Relay, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2
 MIB = 1 << 20
 FULL = ("disk", "finish", "database-failed")  # what a full disk may be told by
-
-
-@contextlib.contextmanager
-def small_tmpfs(size):
-    with tempfile.TemporaryDirectory(prefix="tracerelay-wire.") as where:
-        need(private_mounts(), "no mount namespace")
-        need(libc.mount(b"none", where.encode(), b"tmpfs", 0, f"size={size},mode=755".encode()) == 0, "cannot mount tmpfs")
-        try:
-            yield where
-        finally:
-            libc.umount2(where.encode(), MNT_DETACH)
-
-
-@contextlib.contextmanager
-def small_ext4(size):
-    need_root()
-    with tempfile.TemporaryDirectory(prefix="tracerelay-wire.") as base:
-        image, where = os.path.join(base, "image"), os.path.join(base, "mnt")
-        os.mkdir(where)
-        with open(image, "wb") as f:
-            f.truncate(size)
-        need(private_mounts(), "no mount namespace")
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
-        need(subprocess.run(["mkfs.ext4", "-q", "-F", image], **quiet).returncode == 0, "no mkfs.ext4")
-        need(subprocess.run(["mount", "-o", "loop", image, where], **quiet).returncode == 0, "no loop device")
-        try:
-            yield where
-        finally:
-            subprocess.run(["umount", "-l", where], **quiet)
-
-
-done = False
-
-
-def private_mounts():
-    global done
-    done = done or (libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0)
-    return done
 
 
 class Ballast:
