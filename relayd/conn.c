@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "relayd/conn.h"
+#include "relayd/conn_speakers.h"
 #include "relayd/conversation.h"
 
 #define RECEIVES_PER_TURN 16 /* of at most a ring each */
@@ -69,6 +69,7 @@ static void finish(struct conn *c)
 	counters_add_close(c->relay->counters, (enum close_reason)(h->closing - 1));
 	log_end(c, (enum close_reason)(h->closing - 1));
 	c->relay->conn_at[c->ref.index] = NULL;
+	conn_speakers_forget(c);
 	uv_poll_stop(&c->poll);
 	if (h->closing_reset) /* a duplicate is held elsewhere: closing alone would send nothing */
 		(void)connect(c->fd, &(struct sockaddr){.sa_family = AF_UNSPEC},

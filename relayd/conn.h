@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu/hlist.h>
+#include <urcu/list.h>
 #include <uv.h>
 
 #include "common/state.h"
@@ -49,6 +51,11 @@ struct conn {
 	bool source_moved;     /* in this turn: its worker is to look */
 	int64_t room_since_ms; /* CLOCK_MONOTONIC: an order has waited for room; 0: none does */
 	bool room_late;        /* for too long: the disk must be stuck */
+	/* conn_speakers.h */
+	struct cds_hlist_node speaker;
+	struct cds_list_head waiting;
+	uint32_t speaks_for; /* 1 + index of a source */
+	bool waits;
 };
 
 extern const struct conn_dialect conn_trace_cmd; /* conn_trace_cmd.c */

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
-#include "relayd/conn.h"
+#include "relayd/conn_speakers.h"
 #include "relayd/conversation_step.h"
 #include "relayd/lttng_orders.h"
 #include "relayd/lttng_view.h"
@@ -212,28 +212,6 @@ static bool answered(struct turn *t, const struct conversation_half *h)
 
 /* ---- effects ---- */
 
-/* Whether a control connection other than that one speaks for the source. */
-static bool speaks(const struct relay *r, const struct conn *but, struct state_ref source)
-{
-	uint32_t high = atomic_load(&r->st.header->high_conversation);
-
-	for (uint32_t i = 0; i < high; i++) {
-		const struct conn *c = r->conn_at[i];
-		struct lttng_control s;
-
-		if (!c || c == but || c->closing || c->dialect != &conn_lttng ||
-		    conversation_now(c->slot)->closing)
-			continue;
-		memcpy(&s, conversation_now(c->slot)->dialect, sizeof(s));
-		if (s.source == 1 + source.index && s.source_id == source.id)
-			return true;
-		/* sessiond-lite gave it the source; it has not been told so yet. */
-		if (!s.source && atomic_load(&c->slot->source) == 1 + source.index)
-			return true;
-	}
-	return false;
-}
-
 /* One that sessiond-lite gave to a connection that ends before it was told. */
 static struct source_slot *given(const struct conn *c, struct state_ref *ret)
 {
@@ -261,7 +239,7 @@ static void control_ended(struct conn *c, const struct lttng_control *s, bool or
 	ctf = &c->relay->st.ctf_source[ref.index];
 	if (ctf_order_size(0) <= lttng_orders_room(ctf))
 		(void)lttng_orders_put(ctf, &origin, &leave, NULL);
-	if (speaks(c->relay, c, ref))
+	if (conn_speakers_any(c->relay, c, ref))
 		source_front_look(c->relay, slot);
 	else
 		source_front_control_ended(c->relay, slot, orderly, reason);
@@ -293,6 +271,7 @@ static void take(struct turn *t, struct conversation_half *next)
 		next->closing = 1 + out->reason;
 	}
 	memcpy(next->dialect, &t->s, sizeof(t->s));
+	conn_speakers_note(c, t->s.source);
 	next->consumed += out->consumed;
 	if (out->reply_len)
 		conversation_set_reply(next, out->reply_len);
@@ -340,9 +319,20 @@ static bool step(struct turn *t)
 	return t->out.action != LTTNG_END;
 }
 
+/* One that an earlier relayd had begun speaks from its first turn on. */
+static void note_speaker(struct conn *c)
+{
+	struct lttng_control s;
+
+	memcpy(&s, conversation_now(c->slot)->dialect, sizeof(s));
+	conn_speakers_note(c, s.source);
+}
+
 static unsigned run(struct conn *c, int64_t now_ms, bool empty, int64_t *ret_deadline_ms)
 {
 	struct turn t;
+	unsigned wants;
+	bool came;
 
 	t.c = c;
 	t.now_ms = now_ms;
@@ -350,17 +340,22 @@ static unsigned run(struct conn *c, int64_t now_ms, bool empty, int64_t *ret_dea
 	*ret_deadline_ms = 0;
 	if (conversation_now(c->slot)->closing)
 		return CONVERSATION_ENDED;
-	/* Not sticky; without it a push of metadata, in three writes, takes 40 ms. */
-	if (conversation_now(c->slot)->receive.msg_len)
-		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+	came = conversation_now(c->slot)->receive.msg_len > 0;
 	conversation_fold(c->slot, now_ms);
 	conversation_view_open(&t.view, c->slot);
+	note_speaker(c);
 	while (step(&t))
 		;
 	if (t.out.action == LTTNG_END)
 		return CONVERSATION_ENDED;
+	/* A reply takes the acknowledgement along. Without one the peer's next write may wait for
+	 * it: a push of metadata, in three writes, would take 40 ms. Not sticky. */
+	if (came && !conversation_sending(conversation_now(c->slot)))
+		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
 	*ret_deadline_ms = t.out.deadline_ms;
-	return wants_of(&t);
+	wants = wants_of(&t);
+	conn_speakers_wait(c, wants & (CONVERSATION_ROOM | CONVERSATION_LEASE));
+	return wants;
 }
 
 static void close_for(struct conn *c, enum close_reason reason)
@@ -407,14 +402,10 @@ void conn_granted(struct conn *c, struct state_ref ref, uint64_t position)
 
 void conn_lttng_look(struct relay *r)
 {
-	uint32_t high = atomic_load(&r->st.header->high_conversation);
-
-	for (uint32_t i = 0; i < high; i++)
-		if (r->conn_at[i] && r->conn_at[i]->dialect == &conn_lttng)
-			conn_turn(r->conn_at[i]);
+	conn_speakers_look(r);
 }
 
 bool conn_lttng_speaks(struct relay *r, struct state_ref source)
 {
-	return speaks(r, NULL, source);
+	return conn_speakers_any(r, NULL, source);
 }

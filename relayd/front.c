@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "consumer/ctf_guard.h"
 #include "consumer/repair.h"
+#include "relayd/conn_speakers.h"
 #include "relayd/live.h"
 #include "relayd/relay.h"
 #include "relayd/setup_options.h"
@@ -344,7 +345,7 @@ int relay_setup(struct relay *r, const struct link_message *m, const int *fds, u
 	r->conn_at = calloc(r->st.header->capacity.conversations, sizeof(struct conn *));
 	r->adopted = calloc(r->st.header->capacity.sources, sizeof(*r->adopted));
 	r->checked = calloc(r->st.header->capacity.streams, sizeof(*r->checked));
-	if (!r->conn_at || !r->adopted || !r->checked)
+	if (!r->conn_at || !r->adopted || !r->checked || conn_speakers_init(r) < 0)
 		return -ENOMEM;
 	mpsc_init(&r->events);
 	r->events_wake.data = r;

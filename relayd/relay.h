@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu/hlist.h>
 #include <urcu/list.h>
 #include <uv.h>
 
@@ -46,9 +47,11 @@ struct relay {
 
 	struct link *link;
 	struct stream_table *streams;
-	struct conn **conn_at; /* by conversation slot index; NULL: none */
-	uint64_t *adopted;     /* by source slot index: the id that this process has adopted */
-	uint64_t *checked;     /* by stream slot index: the epoch of its last data-pending check */
+	struct conn **conn_at;           /* by conversation slot index; NULL: none */
+	struct cds_hlist_head *speakers; /* conn_speakers.h: by source slot index */
+	struct cds_list_head waiting;
+	uint64_t *adopted; /* by source slot index: the id that this process has adopted */
+	uint64_t *checked; /* by stream slot index: the epoch of its last data-pending check */
 	uint64_t check_epoch;
 	uint32_t *assigned; /* streams given to each worker so far, less those that ended */
 	struct shared_ports *shared;
