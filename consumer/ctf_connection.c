@@ -92,12 +92,18 @@ void ctf_connection_end(struct ctf_connection *c, enum close_reason why)
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 }
 
+/* More of what has begun is to come: the peer may be waiting for the acknowledgement (Nagle). */
+static void acknowledge(struct ctf_connection *c)
+{
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+}
+
 static int receive_locked(struct ctf_connection *c)
 {
 	const struct conversation_half *now = conversation_now(c->slot);
 	size_t got = (size_t)conversation_received(now);
 	struct conversation_half *h;
-	int r, one = 1;
+	int r;
 
 	if (c->held)
 		return -EAGAIN;
@@ -119,8 +125,10 @@ static int receive_locked(struct ctf_connection *c)
 		return -errno;
 	if (!h->receive.msg_len)
 		return 0;
-	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
-	return conversation_received(h) >= CTF_DATA_HEADER_SIZE ? 1 : -EAGAIN;
+	if (conversation_received(h) >= CTF_DATA_HEADER_SIZE)
+		return 1;
+	acknowledge(c);
+	return -EAGAIN;
 }
 
 /* Bytes of the header. 1: it is whole; 0: the connection has ended; -EAGAIN, or another errno. */
@@ -174,8 +182,10 @@ static void turn(struct ctf_connection *c, bool late)
 		return;
 	if (payload_left(c)) {
 		n = ctf_packet_move(c);
-		if (n == -EAGAIN)
+		if (n == -EAGAIN) {
+			acknowledge(c);
 			return;
+		}
 		if (n <= 0) {
 			ctf_connection_end(c, reason_of(n));
 			return;
