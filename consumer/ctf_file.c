@@ -9,16 +9,43 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/ctf_place.h"
 
 #define DIRECTORY_MODE 0750
 #define FILE_MODE      0640
+#define DIR_PATH       (CTF_DIR + CTF_PATH + 16)
 
-int ctf_dir_open(int output_fd, const char *dir, bool make)
+/* A component is "." or "..", or too long. */
+static bool odd(const char *path)
+{
+	for (;;) {
+		size_t len = strcspn(path, "/");
+
+		if (len > NAME_MAX ||
+		    (path[0] == '.' && (len == 1 || (len == 2 && path[1] == '.'))))
+			return true;
+		if (!path[len])
+			return false;
+		path += len + 1;
+	}
+}
+
+/* In one call, where the kernel can (5.6) and nothing is in the way. -1: step by step, then. */
+static int open_at_once(int output_fd, const char *path, int flags)
+{
+	struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC,
+			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
+	return odd(path) ? -1 : (int)syscall(SYS_openat2, output_fd, path, &how, sizeof(how));
+}
+
+static int walk(int output_fd, const char *dir, bool make)
 {
 	int at = openat(output_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[NAME_MAX + 1];
@@ -32,11 +59,6 @@ int ctf_dir_open(int output_fd, const char *dir, bool make)
 		if (!len) {
 			from++;
 			continue;
-		}
-		if (len > NAME_MAX ||
-		    (from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.')))) {
-			close(at);
-			return -EINVAL;
 		}
 		memcpy(name, from, len);
 		name[len] = '\0';
@@ -61,6 +83,16 @@ int ctf_dir_open(int output_fd, const char *dir, bool make)
 	return at;
 }
 
+int ctf_dir_open(int output_fd, const char *dir, bool make)
+{
+	int fd;
+
+	if (odd(dir))
+		return -EINVAL;
+	fd = *dir ? open_at_once(output_fd, dir, O_RDONLY | O_DIRECTORY) : -1;
+	return fd >= 0 ? fd : walk(output_fd, dir, make);
+}
+
 const char *ctf_stream_path(const struct ctf_stream *t)
 {
 	const char *path = ctf_place_stream(t->source->ctf->minor, t->ctf->path);
@@ -68,15 +100,22 @@ const char *ctf_stream_path(const struct ctf_stream *t)
 	return path ? path : "";
 }
 
-int ctf_stream_dir(const struct ctf_stream *t, uint32_t chunk, bool index, bool make)
+/* Below output.dir; of at most DIR_PATH bytes. */
+static void dir_path(const struct ctf_stream *t, uint32_t chunk, bool index, char *path)
 {
 	const struct ctf_source_half *h = ctf_source_now(t->source->ctf);
-	char dir[CTF_DIR + CTF_PATH + 16];
+
+	snprintf(path, DIR_PATH, "%s/%s%s", h->chunk[chunk - 1].dir, ctf_stream_path(t),
+		 index ? "/index" : "");
+}
+
+int ctf_stream_dir(const struct ctf_stream *t, uint32_t chunk, bool index, bool make)
+{
+	char dir[DIR_PATH];
 
 	if (!chunk)
 		return -ENOENT;
-	snprintf(dir, sizeof(dir), "%s/%s%s", h->chunk[chunk - 1].dir, ctf_stream_path(t),
-		 index ? "/index" : "");
+	dir_path(t, chunk, index, dir);
 	return ctf_dir_open(t->source->worker->config.output_fd, dir, make);
 }
 
@@ -92,6 +131,21 @@ void ctf_stream_file_name(const struct ctf_stream *t, uint64_t number, bool inde
 	if (t->ctf->tracefile_count)
 		number %= t->ctf->tracefile_count;
 	snprintf(name, cap, "%s_%llu%s", t->ctf->name, (unsigned long long)number, suffix);
+}
+
+/* A file that is likely to be there; negative: it is not, or not in one call. */
+static int reopen(const struct ctf_stream *t, uint32_t chunk, uint64_t number, bool index)
+{
+	char path[DIR_PATH + CTF_NAME + 33];
+	size_t len;
+
+	if (!chunk)
+		return -1;
+	dir_path(t, chunk, index, path);
+	len = strlen(path);
+	path[len++] = '/';
+	ctf_stream_file_name(t, number, index, path + len, CTF_NAME + 32);
+	return open_at_once(t->source->worker->config.output_fd, path, O_RDWR);
 }
 
 /* ---- the bound on descriptors ---- */
@@ -182,6 +236,9 @@ int ctf_file_data(struct ctf_stream *t)
 		return -ENOENT;
 	if (known(w, &t->data, c->chunk_serial, c->file))
 		return t->data.fd;
+	fd = c->file_made ? reopen(t, c->chunk, c->file, false) : -1;
+	if (fd >= 0)
+		return keep(w, &t->data, fd, c->chunk_serial, c->file);
 	dir = ctf_stream_dir(t, c->chunk, false, !c->file_made);
 	if (dir < 0)
 		return dir;
@@ -213,6 +270,9 @@ int ctf_file_index(struct ctf_stream *t, uint32_t chunk, uint64_t serial, uint64
 
 	if (known(w, &t->index, serial, number))
 		return t->index.fd;
+	fd = reopen(t, chunk, number, true);
+	if (fd >= 0)
+		return keep(w, &t->index, fd, serial, number);
 	dir = ctf_stream_dir(t, chunk, true, true);
 	if (dir < 0)
 		return dir;
