@@ -119,6 +119,14 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static double own_cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static int connect_to(uint16_t port, unsigned session)
 {
 	struct sockaddr_in from = {
@@ -321,19 +329,34 @@ static bool take_reply(struct session *s, bool over)
 	return false;
 }
 
-static void await_stored(struct session *s)
+/* Until nothing of any session is pending. All are asked, then all answers read. */
+static void await_stored(const struct session *all, unsigned count)
 {
-	struct out o = {.size = 0};
+	bool *stored = calloc(count, sizeof(*stored));
+	unsigned left = count;
 	uint8_t reply[4];
 
-	put_u64(&o, s->handle[s->stream]);
-	put_u64(&o, s->seq[s->stream] - 1);
-	for (;;) {
-		ask(s->control, CMD_DATA_PENDING, &o, reply, sizeof(reply), -1);
-		if (u32_at(reply) != 1)
-			return;
+	if (!stored)
+		err(1, NULL);
+	while (left) {
+		for (unsigned i = 0; i < count; i++) {
+			struct out o = {.size = 0};
+
+			put_u64(&o, all[i].handle[all[i].stream]);
+			put_u64(&o, all[i].seq[all[i].stream] - 1);
+			if (!stored[i])
+				send_command(all[i].control, CMD_DATA_PENDING, &o);
+		}
+		for (unsigned i = 0; i < count; i++) {
+			if (stored[i])
+				continue;
+			receive(all[i].control, reply, sizeof(reply), CMD_DATA_PENDING);
+			stored[i] = u32_at(reply) != 1;
+			left -= stored[i];
+		}
 		usleep(1000);
 	}
+	free(stored);
 }
 
 static void watch(int epoll, int fd, uint32_t events, uint64_t key)
@@ -410,7 +433,7 @@ int main(int argc, char **argv)
 	struct session *all;
 	bool wait = false;
 	struct rlimit files;
-	double begun, used, opening = now();
+	double begun, used, running, client, opening = now();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -460,15 +483,18 @@ int main(int argc, char **argv)
 			return 1;
 	}
 	used = server_cpu_seconds(&cpu);
+	client = own_cpu();
 	begun = now();
 	run(all, (unsigned)sessions, (double)seconds, limit);
-	for (unsigned i = 0; i < sessions; i++)
-		await_stored(&all[i]);
+	running = now() - begun;
+	await_stored(all, (unsigned)sessions);
 	begun = now() - begun;
 	used = server_cpu_seconds(&cpu) - used;
+	client = own_cpu() - client;
 	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
-	       ",\"opening_s\":%.6f,\"seconds\":%.6f,\"server_cpu_s\":%.6f}\n",
-	       sessions, total, opening, begun, used);
+	       ",\"opening_s\":%.6f,\"running_s\":%.6f,\"seconds\":%.6f,\"client_cpu_s\":%.6f"
+	       ",\"server_cpu_s\":%.6f}\n",
+	       sessions, total, opening, running, begun, client, used);
 	for (unsigned i = 0; i < sessions; i++) {
 		close(all[i].control);
 		close(all[i].data);
