@@ -187,12 +187,12 @@ void conn_turn(struct conn *c)
 	if (c->closing)
 		return;
 	for (int i = 0; i < RECEIVES_PER_TURN; i++) {
-		bool empty = receive_some(c, now);
+		bool empty = receive_some(c, now), answered = false;
 
-		do
-			wants = c->dialect->run(c, now, empty, &deadline);
-		while (send_some(c));
-		if (empty || !(wants & CONVERSATION_RECEIVE))
+		while ((wants = c->dialect->run(c, now, empty, &deadline)), send_some(c))
+			answered = true;
+		/* Who was answered has hardly said more already. */
+		if (empty || answered || !(wants & CONVERSATION_RECEIVE))
 			break;
 	}
 	if (c->source_moved) {

@@ -53,7 +53,8 @@ bool conn_speakers_any(const struct relay *r, const struct conn *but, struct sta
 {
 	const struct conn *c;
 
-	cds_hlist_for_each_entry_2 (c, &r->speakers[source.index], speaker) {
+	cds_hlist_for_each_entry_2(c, &r->speakers[source.index], speaker)
+	{
 		struct lttng_control s;
 
 		if (c == but || conversation_now(c->slot)->closing)
