@@ -187,13 +187,13 @@ const struct option_row option_rows[] = {
 		.name = "lttng.open-files",
 		.type = OPTION_COUNT,
 		.at = FIELD(uint32_t, lttng.open_files),
-		.preset = "4096",
+		.preset = "16384",
 		.min = 64,
 		.max = 1048576,
 		.unit = "files",
 		.served = true,
-		.help = "Trace files that are kept open at once; the longest unused is closed "
-			"first.",
+		.help = "Trace files that are kept open at once, of the descriptors half at most; "
+			"the longest unused is closed first. A stream has two.",
 	},
 	{
 		.name = "lttng.metadata-wait",

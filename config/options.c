@@ -126,3 +126,8 @@ int options_check_reload(const struct options *now, const struct options *next, 
 	free(names);
 	return r;
 }
+
+uint32_t options_open_files(const struct options *o, uint32_t descriptors)
+{
+	return o->lttng.open_files < descriptors / 2 ? o->lttng.open_files : descriptors / 2;
+}

@@ -141,6 +141,9 @@ int options_from_json(const json_t *json, struct options **ret, char **ret_error
  */
 int options_check_reload(const struct options *now, const struct options *next, char **ret_error);
 
+/* lttng.open-files, but of so many descriptors half at most: the rest is for connections. */
+uint32_t options_open_files(const struct options *o, uint32_t descriptors);
+
 /* ---- option_docs.c: the table as text ---- */
 
 void options_print_help(FILE *out);    /* for --help */

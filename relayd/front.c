@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -281,6 +282,17 @@ static int start_live(struct relay *r)
 		&r->live);
 }
 
+/* Of each worker. sessiond-lite has raised the limit and counts with as many. */
+static unsigned open_files(const struct relay *r)
+{
+	struct rlimit limit = {.rlim_cur = 1024};
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur > UINT32_MAX)
+		limit.rlim_cur = UINT32_MAX;
+	return options_open_files(r->options, (uint32_t)limit.rlim_cur) / r->worker_count;
+}
+
 static int start_workers(struct relay *r, const int *pipes)
 {
 	r->workers = calloc(r->worker_count, sizeof(struct worker *));
@@ -300,7 +312,7 @@ static int start_workers(struct relay *r, const int *pipes)
 			.lttng_group = r->options->lttng.group == OPTION_GROUP_SESSION
 					       ? CTF_GROUP_SESSION
 					       : CTF_GROUP_HOST,
-			.lttng_open_files = r->options->lttng.open_files / r->worker_count + 2,
+			.lttng_open_files = open_files(r) + 2,
 			.events = &worker_events,
 			.ctx = r};
 		int err = worker_start(&config, &r->workers[i]);

@@ -53,10 +53,6 @@
 #define VIEWERS_A_SOURCE       1u
 #define CONVERSATIONS_A_SOURCE (1u + CONTROLS_A_SOURCE + DATA_A_SOURCE + VIEWERS_A_SOURCE)
 
-/* Of the descriptors, trace files of LTTng have one in so many at most, whatever lttng.open-files
- * says. */
-#define OPEN_FILES_SHARE 4u
-
 /* Somebody may send one request to end twice: timeout(1), to the process and to its group. */
 #define SAME_REQUEST 500u /* ms */
 
@@ -263,14 +259,6 @@ static struct keep_alive keep_alive_of(const struct options *o)
 				   .probes = o->limits.keep_alive.count};
 }
 
-/* What relayd keeps open for trace files of LTTng. */
-static uint32_t open_files(const struct options *o, uint32_t descriptors)
-{
-	uint32_t most = descriptors / OPEN_FILES_SHARE;
-
-	return o->lttng.open_files < most ? o->lttng.open_files : most;
-}
-
 static int make_modules(struct daemon *d)
 {
 	const struct options *o = d->options;
@@ -299,8 +287,8 @@ static int make_modules(struct daemon *d)
 	    (r = hold_create(&d->hold)) < 0)
 		return complaint_errno(r);
 	store_state(d->store)->header->started_ns = clock_realtime_ns();
-	if (o->lttng.control.count)
-		(void)store_descriptors_take(d->store, open_files(o, store.descriptors));
+	if (o->lttng.control.count) /* relayd has the files; what is left here is left there */
+		(void)store_descriptors_take(d->store, options_open_files(o, store.descriptors));
 	return 0;
 }
 

@@ -26,7 +26,7 @@ Test(option_table, promised_options_and_defaults)
 		{"lttng.group", "host"},
 		{"lttng.allow-clear", "yes"},
 		{"lttng.max-stall", "1s"},
-		{"lttng.open-files", "4096"},
+		{"lttng.open-files", "16384"},
 		{"lttng.metadata-wait", "1M"},
 		{"lttng.anonymous-sockets", "64"},
 		{"relayd.workers", NULL},

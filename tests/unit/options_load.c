@@ -33,7 +33,7 @@ Test(options_load, defaults_of_root)
 	cr_assert_eq(o->lttng.group, OPTION_GROUP_HOST);
 	cr_assert_eq(o->lttng.allow_clear, true);
 	cr_assert_eq(o->lttng.max_stall_ms, 1000);
-	cr_assert_eq(o->lttng.open_files, 4096);
+	cr_assert_eq(o->lttng.open_files, 16384);
 	cr_assert_eq(o->lttng.metadata_wait, 1 << 20);
 	cr_assert_eq(o->lttng.anonymous_sockets, 64);
 	cr_assert_eq(o->relayd.workers, 8);
