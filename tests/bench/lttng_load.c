@@ -12,42 +12,26 @@
  * only. With --wait it says "open" when all sessions are, and begins at a line from standard input.
  * Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
  */
-#include <arpa/inet.h>
 #include <endian.h>
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/lttng_client.h"
 #include "tests/bench/server_cpu.h"
-
-enum {
-	CMD_ADD_STREAM = 1,
-	CMD_CREATE_SESSION = 2,
-	CMD_VERSION = 5,
-	CMD_DATA_PENDING = 8,
-	CMD_SEND_INDEX = 13,
-	CMD_STREAMS_SENT = 16,
-	CMD_CREATE_CHUNK = 19,
-	CMD_CONFIGURATION = 22,
-	REPLY_OK = 10,
-};
 
 #define PACKET      65536u /* bytes */
 #define DATA_HEADER 32u
 #define STREAMS     2u
-#define TIMEOUT_S   60
 #define OF_A_HOST   16u                  /* sessions that come from one address */
 #define FIRST_HOST  UINT32_C(0x7f100001) /* 127.16.0.1 */
 
@@ -59,65 +43,13 @@ struct session {
 	uint8_t header[DATA_HEADER];
 	size_t replied; /* bytes of the index' reply */
 	bool stopped;
+	double since; /* its packet is on its way */
+	uint64_t packets;
 };
 
 static uint8_t payload[PACKET];
-static uint64_t total; /* bytes of packets acknowledged */
-
-/* A message under construction: big-endian fields, one after the other. */
-struct out {
-	uint8_t bytes[512];
-	size_t size;
-};
-
-static void put(struct out *o, const void *from, size_t n)
-{
-	if (n > sizeof(o->bytes) - o->size)
-		errx(1, "a message is too long");
-	memcpy(o->bytes + o->size, from, n);
-	o->size += n;
-}
-
-static void put_u8(struct out *o, uint8_t v)
-{
-	put(o, &v, 1);
-}
-
-static void put_u32(struct out *o, uint32_t v)
-{
-	v = htobe32(v);
-	put(o, &v, 4);
-}
-
-static void put_u64(struct out *o, uint64_t v)
-{
-	v = htobe64(v);
-	put(o, &v, 8);
-}
-
-static uint32_t u32_at(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, 4);
-	return be32toh(v);
-}
-
-static uint64_t u64_at(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, 8);
-	return be64toh(v);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+static uint64_t total;     /* bytes of packets acknowledged */
+static double waited_most; /* seconds from the first byte of a packet to its index' reply */
 
 static double own_cpu(void)
 {
@@ -125,108 +57,6 @@ static double own_cpu(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int connect_to(uint16_t port, unsigned session)
-{
-	struct sockaddr_in from = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(FIRST_HOST + session / OF_A_HOST),
-	};
-	struct sockaddr_in at = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval limit = {.tv_sec = TIMEOUT_S};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	if (fd < 0)
-		err(1, "socket");
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
-	    connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
-		err(1, "port %u", port);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	return fd;
-}
-
-static void send_command(int fd, uint32_t command, const struct out *body)
-{
-	struct out head = {.size = 0};
-
-	put_u64(&head, 0);
-	put_u64(&head, body->size);
-	put_u32(&head, command);
-	put_u32(&head, 0);
-	put(&head, body->bytes, body->size);
-	if (send(fd, head.bytes, head.size, MSG_NOSIGNAL) != (ssize_t)head.size)
-		err(1, "command %u", command);
-}
-
-static void receive(int fd, void *to, size_t n, uint32_t command)
-{
-	ssize_t r = recv(fd, to, n, MSG_WAITALL);
-
-	if (r != (ssize_t)n)
-		errx(1, "command %u: %s", command, r < 0 ? strerror(errno) : "the relay hangs up");
-}
-
-/* Ask and await a reply of n bytes with its code at `code_at` (negative: none). */
-static void ask(int fd, uint32_t command, const struct out *body, uint8_t *reply, size_t n,
-		int code_at)
-{
-	send_command(fd, command, body);
-	receive(fd, reply, n, command);
-	if (code_at >= 0 && u32_at(reply + code_at) != REPLY_OK)
-		errx(1, "command %u: code %u", command, u32_at(reply + code_at));
-}
-
-static uint64_t add_stream(int fd, const char *name)
-{
-	static const char path[] = "ust/uid/0/64-bit";
-	struct out o = {.size = 0};
-	uint8_t reply[12];
-
-	put_u32(&o, (uint32_t)strlen(name) + 1);
-	put_u32(&o, sizeof(path));
-	put_u64(&o, 0);
-	put_u64(&o, 0);
-	put_u64(&o, 0);
-	put(&o, name, strlen(name) + 1);
-	put(&o, path, sizeof(path));
-	ask(fd, CMD_ADD_STREAM, &o, reply, sizeof(reply), 8);
-	return u64_at(reply);
-}
-
-static void create_session(int fd, unsigned number)
-{
-	static const char host[] = "load", base[] = "";
-	struct out o = {.size = 0};
-	uint8_t reply[16], path[4096];
-	char name[32];
-
-	snprintf(name, sizeof(name), "s%u", number);
-	put_u32(&o, (uint32_t)strlen(name) + 1);
-	put_u32(&o, sizeof(host));
-	put_u32(&o, sizeof(base));
-	put_u32(&o, 0); /* not live */
-	put_u8(&o, 0);  /* no snapshot */
-	put_u8(&o, 0);
-	put_u64(&o, UINT64_C(0x10ad10ad10ad10ad)); /* UUID */
-	put_u64(&o, (uint64_t)getpid());
-	put_u64(&o, number);
-	put_u64(&o, (uint64_t)time(NULL));
-	put_u8(&o, 0); /* no chunk yet */
-	put_u64(&o, 0);
-	put(&o, name, strlen(name) + 1);
-	put(&o, host, sizeof(host));
-	put(&o, base, sizeof(base));
-	ask(fd, CMD_CREATE_SESSION, &o, reply, sizeof(reply), 8);
-	if (u32_at(reply + 12) > sizeof(path))
-		errx(1, "a path of %u bytes", u32_at(reply + 12));
-	receive(fd, path, u32_at(reply + 12), CMD_CREATE_SESSION);
 }
 
 static void begin_packet(struct session *s)
@@ -237,30 +67,19 @@ static void begin_packet(struct session *s)
 	memcpy(s->header, numbers, sizeof(numbers));
 	memcpy(s->header + sizeof(numbers), sizes, sizeof(sizes));
 	s->sent = s->replied = 0;
+	s->since = now();
 }
 
 static void open_session(struct session *s, unsigned number, uint16_t control, uint16_t data)
 {
+	uint32_t address = FIRST_HOST + number / OF_A_HOST;
 	struct out o = {.size = 0};
-	uint8_t reply[16];
+	uint8_t reply[4];
 
-	s->control = connect_to(control, number);
-	put_u32(&o, 2);
-	put_u32(&o, 13);
-	ask(s->control, CMD_VERSION, &o, reply, 8, -1);
-	o.size = 0;
-	put_u64(&o, 0);
-	ask(s->control, CMD_CONFIGURATION, &o, reply, 12, 0);
-	create_session(s->control, number);
-	s->data = connect_to(data, number);
-	o.size = 0;
-	put_u64(&o, 0);
-	put_u64(&o, (uint64_t)time(NULL));
-	put_u32(&o, 0);
-	ask(s->control, CMD_CREATE_CHUNK, &o, reply, 4, 0);
+	s->control = open_control(address, control, number);
+	s->data = connect_from(address, data);
 	s->handle[0] = add_stream(s->control, "ch_0");
 	s->handle[1] = add_stream(s->control, "ch_1");
-	o.size = 0;
 	ask(s->control, CMD_STREAMS_SENT, &o, reply, 4, 0);
 	begin_packet(s);
 }
@@ -318,6 +137,9 @@ static bool take_reply(struct session *s, bool over)
 	if (r != 4 || u32_at(reply) != REPLY_OK)
 		errx(1, "SEND_INDEX: a reply of %zd bytes, code %u", r, u32_at(reply));
 	total += PACKET;
+	s->packets++;
+	if (now() - s->since > waited_most)
+		waited_most = now() - s->since;
 	s->seq[s->stream]++;
 	if (over) {
 		s->stopped = true;
@@ -376,6 +198,7 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 	unsigned running = count;
 
 	for (unsigned i = 0; i < count; i++) {
+		all[i].since = now();
 		watch(epoll, all[i].data, EPOLLOUT | EPOLLET, 2 * (uint64_t)i);
 		watch(epoll, all[i].control, EPOLLIN, 2 * (uint64_t)i + 1);
 		go_on(&all[i]);
@@ -397,23 +220,15 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 	close(epoll);
 }
 
-static uint64_t number(const char *text)
+/* Bytes of the session that got the least. */
+static uint64_t least(const struct session *all, uint64_t count)
 {
-	char *end;
-	uint64_t n = strtoull(text, &end, 10);
+	uint64_t n = all[0].packets;
 
-	switch (*end) {
-	case 'G':
-		n <<= 10; /* fall through */
-	case 'M':
-		n <<= 10; /* fall through */
-	case 'K':
-		n <<= 10;
-		end++;
-	}
-	if (end == text || *end)
-		errx(2, "no number: %s", text);
-	return n;
+	for (uint64_t i = 1; i < count; i++)
+		if (all[i].packets < n)
+			n = all[i].packets;
+	return n * PACKET;
 }
 
 int main(int argc, char **argv)
@@ -432,26 +247,25 @@ int main(int argc, char **argv)
 	struct server_cpu cpu = {.count = 0};
 	struct session *all;
 	bool wait = false;
-	struct rlimit files;
 	double begun, used, running, client, opening = now();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (c) {
 		case 'C':
-			control = number(optarg);
+			control = parse_number(optarg);
 			break;
 		case 'D':
-			data = number(optarg);
+			data = parse_number(optarg);
 			break;
 		case 'n':
-			sessions = number(optarg);
+			sessions = parse_number(optarg);
 			break;
 		case 's':
-			seconds = number(optarg);
+			seconds = parse_number(optarg);
 			break;
 		case 'b':
-			limit = number(optarg);
+			limit = parse_number(optarg);
 			break;
 		case 'w':
 			wait = true;
@@ -466,9 +280,7 @@ int main(int argc, char **argv)
 	}
 	if (!control || !data || control > 65535 || data > 65535 || !sessions || sessions > 100000)
 		errx(2, "--control and --data are needed");
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	raise_descriptors();
 	memset(payload, 0x5a, sizeof(payload));
 	all = calloc(sessions, sizeof(*all));
 	if (!all)
@@ -493,8 +305,9 @@ int main(int argc, char **argv)
 	client = own_cpu() - client;
 	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
 	       ",\"opening_s\":%.6f,\"running_s\":%.6f,\"seconds\":%.6f,\"client_cpu_s\":%.6f"
-	       ",\"server_cpu_s\":%.6f}\n",
-	       sessions, total, opening, running, begun, client, used);
+	       ",\"server_cpu_s\":%.6f,\"least\":%" PRIu64 ",\"waited_most_s\":%.6f}\n",
+	       sessions, total, opening, running, begun, client, used, least(all, sessions),
+	       waited_most);
 	for (unsigned i = 0; i < sessions; i++) {
 		close(all[i].control);
 		close(all[i].data);

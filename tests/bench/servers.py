@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """servers.py - what is measured (our daemons, trace-cmd listen) and what measures it (load)."""
 
+import contextlib
 import json
 import os
 import random
@@ -37,9 +38,10 @@ def set_aside(directory, trash):
 class Tools:
     """The load generator and the bare loop."""
 
-    def __init__(self, load, bare_loop, lttng_load):
+    def __init__(self, load, bare_loop, lttng_load, lttng_storm):
         self.load_path = load
         self.lttng_load_path = lttng_load
+        self.lttng_storm_path = lttng_storm
         self.bare_loop_path = bare_loop
 
     def load_command(self, mode, options, paths=()):
@@ -84,6 +86,25 @@ class Tools:
         if load.returncode != 0:
             raise Failed(f"{what}: {err.strip()}")
         return json.loads(out)
+
+    @contextlib.contextmanager
+    def lttng_storm(self, server, ask, clients):
+        """Clients that only ask, while the block runs; the answer gets their result behind it."""
+        result = {}
+        words = [self.lttng_storm_path, f"--control={server.lttng_control}", f"--ask={ask}",
+                 f"--clients={clients}"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as storm:
+            try:
+                if storm.stdout.readline() != "storm\n":
+                    raise Failed(f"lttng_storm {ask}, {server.name}: {storm.stderr.read().strip()}")
+                yield result
+                out, err = storm.communicate("", timeout=90)
+                if storm.returncode != 0:
+                    raise Failed(f"lttng_storm {ask}, {server.name}: {err.strip()}")
+                result.update(json.loads(out))
+            finally:
+                storm.kill()
 
     def verify(self, directory, **options):
         keep = ("clients", "cpus", "bytes", "page_size", "seed", "raw")
