@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lttng_client.h - what LTTng clients of protocol 2.13 say on a control connection: fields, messages,
- * and the beginning of a session. Everything blocks, and ends the program if it does not work.
+ * lttng_client.h - what LTTng clients of protocol 2.13 say on a control connection: fields,
+ * messages, and the beginning of a session. Everything blocks, and ends the program if it does not
+ * work.
  */
 #ifndef TRACERELAY_TESTS_BENCH_LTTNG_CLIENT_H
 #define TRACERELAY_TESTS_BENCH_LTTNG_CLIENT_H
@@ -37,7 +38,7 @@ void put_u64(struct out *o, uint64_t v);
 uint32_t u32_at(const uint8_t *p);
 uint64_t u64_at(const uint8_t *p);
 
-double now(void);                    /* seconds */
+double now(void);                        /* seconds */
 uint64_t parse_number(const char *text); /* with K, M or G behind it */
 void raise_descriptors(void);
 
