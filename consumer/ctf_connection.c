@@ -107,7 +107,7 @@ static int receive_locked(struct ctf_connection *c)
 
 	if (c->held)
 		return -EAGAIN;
-	c->unread_ms = 0;
+	c->unread_since = 0;
 	if (got >= CTF_DATA_HEADER_SIZE)
 		return 1;
 	h = conversation_begin(c->slot);
@@ -250,6 +250,8 @@ void ctf_connection_tick(struct ctf_source *s)
 {
 	struct ctf_connection *c, *next;
 
+	(void)ctf_order_apply(s);
+	ctf_connection_resume(s); /* before anything is too late */
 	cds_list_for_each_entry_safe (c, next, &s->connections, node)
 		tick(c, ctf_now_ms());
 }

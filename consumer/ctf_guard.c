@@ -2,17 +2,24 @@
 /*
  * ctf_guard.c - the thread that looks after workers that hang; see ctf_guard.h.
  *
- *   a worker is busy for a while ──▶ since when do bytes wait on its sockets?
+ *   a worker is busy for a while ──▶ is it blocked, or does it run? do bytes wait on its sockets?
  *   they wait for nearly max-stall ──▶ the connection is held: read and discarded, again and again
  *   the worker has joined ──▶ it reads the connection itself
+ *
+ * What counts is the time in which the worker was found blocked: one that runs, or waits for a
+ * processor as we do, is not helped by discarding anything.
  *
  * Nothing here may wait: receives do not block, and the lock is never held over the disk.
  */
 #include "consumer/ctf_guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "common/log_limit.h"
 #include "consumer/ctf_internal.h"
@@ -23,7 +30,6 @@
 #define HELD_TICK_MS  10           /* between two looks while a connection is held */
 #define TICKS_A_STALL 8            /* looks in max-stall while a worker is busy */
 #define TICK_MIN_MS   5
-#define LATE_MS       50 /* this much behind its time: the machine stood still */
 
 struct ctf_guard {
 	struct worker **workers;
@@ -41,7 +47,6 @@ struct look {
 	const struct ctf_guard *guard;
 	int64_t now;
 	bool slow; /* the worker is busy for a while */
-	bool late; /* and so are we: nothing can be said of the time that passed */
 };
 
 static bool bytes_wait(const struct ctf_connection *c)
@@ -57,13 +62,48 @@ static bool overdue(struct ctf_connection *c, const struct look *l)
 	if (!l->slow || c->closing)
 		return false;
 	if (!bytes_wait(c)) {
-		c->unread_ms = 0;
+		c->unread_since = 0;
 		return false;
 	}
-	if (!c->unread_ms || l->late)
-		c->unread_ms = l->now;
+	if (!c->unread_since)
+		c->unread_since = 1 + c->worker->blocked_ms;
 	/* Two looks before the time is over: the next one comes later. */
-	return l->now - c->unread_ms >= l->guard->max_stall_ms - 2 * l->guard->tick_ms;
+	return 1 + c->worker->blocked_ms - c->unread_since >=
+	       l->guard->max_stall_ms - 2 * l->guard->tick_ms;
+}
+
+/* Whether its thread waits for something. In the middle of a turn that can only be the disk. */
+static bool is_blocked(const struct worker *w)
+{
+	char path[48], text[160], *end;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&w->thread_id));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true; /* no /proc: the clock alone decides */
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')'); /* behind the name: a space, and the state */
+	return !end || end[1] != ' ' || end[2] != 'R';
+}
+
+/* Add what passed since the last look, if it is blocked. @since: when its round began; 0: none. */
+static void look_at_worker(const struct ctf_guard *g, struct worker *w, int64_t since,
+			   int64_t passed)
+{
+	if (since != w->blocked_round) {
+		w->blocked_round = since;
+		w->blocked_round_ms = 0;
+	}
+	if (since && is_blocked(w)) {
+		w->blocked_ms += passed;
+		w->blocked_round_ms += passed;
+	}
+	atomic_store_explicit(&w->hangs, w->blocked_round_ms >= g->max_stall_ms / 2,
+			      memory_order_relaxed);
 }
 
 static void hold(struct ctf_connection *c)
@@ -133,9 +173,9 @@ static void thread_main(void *arg)
 
 	while (rest(g, held && tick > HELD_TICK_MS ? HELD_TICK_MS : tick)) {
 		struct look l = {.guard = g, .now = ctf_now_ms()};
+		int64_t passed = l.now - last < tick ? l.now - last : tick; /* we may be late */
 		bool was_held = held;
 
-		l.late = l.now - last > tick + LATE_MS;
 		last = l.now;
 		held = false;
 		for (unsigned i = 0; i < g->n; i++) {
@@ -143,6 +183,7 @@ static void thread_main(void *arg)
 							     memory_order_relaxed);
 
 			l.slow = since && l.now - since >= tick;
+			look_at_worker(g, g->workers[i], l.slow ? since : 0, passed);
 			if (l.slow || was_held)
 				held = look(g->workers[i], &l) || held;
 		}

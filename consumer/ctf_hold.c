@@ -333,7 +333,7 @@ bool ctf_hold_join(struct ctf_connection *c)
 	take_all_counts(c->source);
 	go_on(c);
 	c->held = false;
-	c->unread_ms = 0;
+	c->unread_since = 0;
 	c->progress_ms = ctf_now_ms();
 	uv_mutex_unlock(&w->sockets);
 	return true;

@@ -247,7 +247,7 @@ static ssize_t fill(struct ctf_connection *c, uint32_t done, size_t limit)
 			k = splice(c->fd, NULL, w->config.pipe_write, NULL, limit,
 				   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		while (k < 0 && errno == EINTR);
-		c->unread_ms = 0;
+		c->unread_since = 0;
 		c->taken = done + (k > 0 ? (uint32_t)k : 0);
 	}
 	if (k < 0)

@@ -69,9 +69,14 @@ struct worker {
 	_Atomic uint32_t open_streams;
 	_Atomic int64_t busy_since_ms;
 	_Atomic int64_t round_since_ms; /* of the first turn since it last waited; 0: it waits */
+	_Atomic int thread_id;          /* gettid(), once it runs */
+	_Atomic bool hangs;             /* the guard says so */
 	/* What the guard reads in the worker's place; never held over the disk. */
 	uv_mutex_t sockets;
 	struct cds_list_head ctf_connections; /* under it: of struct ctf_connection */
+	/* The guard's: for how long it found this worker blocked, in all and since a round began.
+	 */
+	int64_t blocked_ms, blocked_round_ms, blocked_round;
 	/* Constant after start: the connection whose move an earlier relayd left, and how many
 	 * bytes of its present payload that move had taken, or was about to store. */
 	struct state_ref left_connection;

@@ -99,6 +99,11 @@ int64_t worker_busy_since_ms(const struct worker *w)
 	return atomic_load(&w->busy_since_ms);
 }
 
+bool worker_hangs(const struct worker *w)
+{
+	return atomic_load_explicit(&w->hangs, memory_order_relaxed);
+}
+
 /* ---- the worker's thread ---- */
 
 static struct consumer_stream *find_stream(struct worker *w, struct state_ref ref)
@@ -283,6 +288,7 @@ static void thread_main(void *arg)
 	struct worker *w = arg;
 
 	rcu_register_thread();
+	atomic_store(&w->thread_id, (int)gettid());
 	worker_turn_begin(w);
 	recover_move(w); /* before anything that was handed over meanwhile */
 	worker_turn_end(w);

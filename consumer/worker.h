@@ -120,4 +120,7 @@ uint32_t worker_load(const struct worker *w);
  * in its poll: a large value means a stalled file system. */
 int64_t worker_busy_since_ms(const struct worker *w);
 
+/* [any] The disk does not let it go on: it has been blocked for half of max-stall (ctf_guard.h). */
+bool worker_hangs(const struct worker *w);
+
 #endif

@@ -73,7 +73,19 @@ static void wait_for_room(struct turn *t)
 	if (!t->c->room_since_ms)
 		t->c->room_since_ms = t->now_ms;
 	if (most)
-		t->out.deadline_ms = t->c->room_since_ms + most;
+		t->out.deadline_ms =
+			(t->now_ms - t->c->room_since_ms < most ? t->c->room_since_ms : t->now_ms) +
+			most;
+}
+
+/* Because of the disk, and not of a worker that has much to do. */
+static bool disk_is_stuck(const struct turn *t, const struct source_slot *s)
+{
+	uint32_t w = atomic_load(&s->worker);
+	struct source_half h;
+
+	source_read(s, &h);
+	return h.disk_full || (w && worker_hangs(t->c->relay->workers[w - 1]));
 }
 
 /* True: it has been waited for too long just now. */
@@ -82,13 +94,13 @@ static bool becomes_late(struct turn *t)
 	int64_t most = t->c->relay->lttng_limits.max_stall_ms;
 	struct source_slot *s = source_of(t);
 
-	if (t->out.wait != LTTNG_WAIT_ROOM || !most || t->c->room_late ||
-	    t->now_ms - t->c->room_since_ms < most)
+	if (t->out.wait != LTTNG_WAIT_ROOM || !most || t->c->room_late || !s ||
+	    t->now_ms - t->c->room_since_ms < most || !disk_is_stuck(t, s))
 		return false;
 	log_error("orders-wait",
 		  "source %llu: the disk is too slow: index records are dropped, and no metadata "
 		  "can be kept (lttng.max-stall, lttng.metadata-wait)",
-		  (unsigned long long)(s ? s->number : 0));
+		  (unsigned long long)s->number);
 	t->c->room_late = t->in.late = true;
 	return true;
 }

@@ -9,7 +9,6 @@
  * Thread: the front loop's.
  */
 #include <assert.h>
-#include <time.h>
 
 #include "common/log.h"
 #include "relayd/relay.h"
@@ -35,25 +34,14 @@ void source_front_look(struct relay *r, struct source_slot *s)
 		worker_look(r->workers[w - 1], state_ref_of_source(&r->st, s));
 }
 
-#define HANGS_MS 500 /* in one turn */
-
 /* One that hangs in the disk is the last choice. */
-static bool hangs(const struct worker *w)
-{
-	struct timespec ts;
-	int64_t since = worker_busy_since_ms(w);
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return since && (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 - since > HANGS_MS;
-}
-
 static unsigned least_assigned(const struct relay *r)
 {
 	unsigned best = 0;
-	bool best_hangs = hangs(r->workers[0]);
+	bool best_hangs = worker_hangs(r->workers[0]);
 
 	for (unsigned i = 1; i < r->worker_count; i++) {
-		bool h = hangs(r->workers[i]);
+		bool h = worker_hangs(r->workers[i]);
 
 		if (h < best_hangs || (h == best_hangs && r->assigned[i] < r->assigned[best])) {
 			best = i;
