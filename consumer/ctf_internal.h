@@ -64,7 +64,8 @@ struct ctf_connection {
 	bool held;                /* the guard reads it */
 	bool deaf;                /* ... and has come to what only the worker can judge */
 	bool closing;
-	int64_t unread_ms; /* CLOCK_MONOTONIC since when the guard sees bytes waiting; 0: none */
+	/* Bytes wait since worker->blocked_ms was that much less one; 0: none do. */
+	int64_t unread_since;
 	/* The worker's */
 	struct ctf_source *source; /* NULL: on its way to the worker */
 	struct cds_list_head node; /* of source->connections */
@@ -258,6 +259,8 @@ bool ctf_tree_holds_chunk(int output_fd, const char *dir);
 
 /* ---- ctf_record.c ---- */
 
+/* What is the same in the records of all chunks of a source, as JSON text to be freed; or NULL. */
+char *ctf_record_head(const struct ctf_source *s);
 /* chunk.json of a chunk (1 + index). */
 int ctf_record_write(struct ctf_source *s, uint32_t chunk);
 

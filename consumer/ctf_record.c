@@ -5,6 +5,7 @@
  * It lies beside ust/ and kernel/: in the directory of a trace a reader would refuse the trace.
  */
 #include "consumer/ctf_internal.h"
+#include "consumer/ctf_record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RECORD_NAME "chunk.json"
-#define NEW_NAME    ".chunk.json.new"
+#define NEW_NAME ".chunk.json.new"
 
 static json_t *number(uint64_t n)
 {
@@ -143,14 +143,41 @@ static const char *why(struct ctf_source *s, uint32_t chunk, uint64_t serial, bo
 	return missing ? "the metadata never came" : NULL;
 }
 
-static json_t *build(struct ctf_source *s, uint32_t chunk)
+/* What is the same for all chunks of the source. */
+static json_t *head(const struct ctf_source *s)
 {
 	const struct session_slot *session = state_session_of(s->worker->st, s->slot);
+	char peer[ADDR_TEXT_MAX], protocol[32];
+	json_t *json = json_object();
+
+	if (!json)
+		return NULL;
+	snprintf(protocol, sizeof(protocol), "LTTng 2.%u", s->ctf->minor);
+	json_object_set_new(json, "format", json_integer(1));
+	json_object_set_new(json, "source", number(s->slot->number));
+	json_object_set_new(json, "session", text(session ? session->name : ""));
+	json_object_set_new(json, "host", text(s->ctf->host));
+	json_object_set_new(json, "peer", text(addr_format(&s->slot->peer, peer)));
+	json_object_set_new(json, "protocol", text(protocol));
+	json_object_set_new(json, "client_session", text(s->ctf->session_name));
+	return json;
+}
+
+char *ctf_record_head(const struct ctf_source *s)
+{
+	json_t *json = head(s);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	return text;
+}
+
+static json_t *build(struct ctf_source *s, uint32_t chunk)
+{
 	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[chunk - 1];
 	bool missing = metadata_missing(s, chunk, c->serial);
 	const char *reason = why(s, chunk, c->serial, missing);
-	json_t *json = json_object(), *streams = json_array();
-	char peer[ADDR_TEXT_MAX], protocol[32];
+	json_t *json = head(s), *streams = json_array();
 	struct stream_ledger l;
 	struct ctf_stream *t;
 	uint64_t bytes = 0;
@@ -166,14 +193,6 @@ static json_t *build(struct ctf_source *s, uint32_t chunk)
 		bytes += l.stored;
 		json_array_append_new(streams, stream_json(t, &l));
 	}
-	snprintf(protocol, sizeof(protocol), "LTTng 2.%u", s->ctf->minor);
-	json_object_set_new(json, "format", json_integer(1));
-	json_object_set_new(json, "source", number(s->slot->number));
-	json_object_set_new(json, "session", text(session ? session->name : ""));
-	json_object_set_new(json, "host", text(s->ctf->host));
-	json_object_set_new(json, "peer", text(addr_format(&s->slot->peer, peer)));
-	json_object_set_new(json, "protocol", text(protocol));
-	json_object_set_new(json, "client_session", text(s->ctf->session_name));
 	if (c->id != CTF_NONE)
 		json_object_set_new(json, "chunk", number(c->id));
 	json_object_set_new(json, "created", json_integer(c->created));
@@ -188,7 +207,7 @@ static json_t *build(struct ctf_source *s, uint32_t chunk)
 	return json;
 }
 
-static int write_file(int dir, const char *name, const char *content)
+int ctf_record_put(int dir, const char *name, const char *content)
 {
 	size_t len = strlen(content);
 	int fd = openat(dir, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -212,7 +231,7 @@ int ctf_record_write(struct ctf_source *s, uint32_t chunk)
 	json_t *json = build(s, chunk);
 	char *content = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	bool complete = json && json_is_true(json_object_get(json, "complete"));
-	char name[40] = RECORD_NAME;
+	char name[40] = CTF_RECORD_NAME;
 	int dir, r;
 
 	json_decref(json);
@@ -222,10 +241,10 @@ int ctf_record_write(struct ctf_source *s, uint32_t chunk)
 			   ctf_source_now(s->ctf)->chunk[chunk - 1].dir, true);
 	/* Old clients have no chunks; several of them may share a place. */
 	if (dir >= 0 && ctf_source_now(s->ctf)->chunk[chunk - 1].id == CTF_NONE &&
-	    faccessat(dir, RECORD_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	    faccessat(dir, CTF_RECORD_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		snprintf(name, sizeof(name), "chunk-%llu.json",
 			 (unsigned long long)s->slot->number);
-	r = dir < 0 ? dir : write_file(dir, name, content);
+	r = dir < 0 ? dir : ctf_record_put(dir, name, content);
 	if (dir >= 0)
 		close(dir);
 	free(content);

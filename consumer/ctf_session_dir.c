@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/ctf_place.h"
@@ -102,6 +103,17 @@ static int claim(struct ctf_source *s, const char *dir)
 	return r;
 }
 
+/* For the record that a repair writes. It can do without. */
+static void write_head(const struct ctf_source *s, int fd)
+{
+	char *head = ctf_record_head(s);
+
+	if (head && write(fd, head, strlen(head)) < 0)
+		log_warning("mark", "source %llu: its mark cannot be written: %s",
+			    (unsigned long long)s->slot->number, strerror(errno));
+	free(head);
+}
+
 /* While it is there, a pair of daemons that dies leaves something to repair. */
 static void mark(struct ctf_source *s, const char *session, bool there)
 {
@@ -112,9 +124,11 @@ static void mark(struct ctf_source *s, const char *session, bool there)
 		return;
 	snprintf(name, sizeof(name), CTF_REPAIR_MARK "%llu", (unsigned long long)s->slot->number);
 	if (there) {
-		fd = openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
-		if (fd >= 0)
+		fd = openat(at, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+		if (fd >= 0) {
+			write_head(s, fd);
 			close(fd);
+		}
 	} else {
 		unlinkat(at, name, 0);
 	}

@@ -12,7 +12,6 @@
 
 #include "common/counters.h"
 #include "consumer/ctf_internal.h"
-#include "consumer/ctf_repair.h"
 #include "tests/unit/ctf_rig.h"
 
 #define DIR_ "ust/uid/0/64-bit/"
@@ -675,38 +674,6 @@ Test(ctf_worker, killed_while_packets_flow, .timeout = 120)
 {
 	for (unsigned seed = 1; seed <= 8; seed++)
 		run_killed(seed);
-}
-
-/* Both daemons die: the state memory is gone, the files are as they were. */
-Test(ctf_worker, repaired_without_state, .timeout = 30)
-{
-	struct ctf_rig r;
-	struct stat sb;
-	char path[200];
-	pid_t pid;
-
-	ctf_rig_make(&r, 13, false);
-	ctf_rig_chunk(&r, 0, "");
-	ctf_rig_stream(&r, 0, false, 0, 0);
-	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	ctf_rig_index(&r, 0, 0, 0, 0);
-	pid = spawn_worker(&r);
-	ctf_rig_send(&r, 0, 0, 1, LEN, 32 + 1000);
-	ctf_rig_wait(ctf_rig_half(&r, 0).ledger.received == LEN + 1000);
-	ctf_rig_wait(ctf_rig_applied(&r));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	cr_assert_eq(ctf_rig_size(&r, DIR_ "ch_0"), LEN + CTF_RIG_PAD + 1000);
-	snprintf(path, sizeof(path), "%s/default/vm/s1/.open-7", r.dir);
-	cr_assert_eq(stat(path, &sb), 0);
-	/* Begun by daemons that are alive: left alone. */
-	cr_assert_eq(ctf_repair_run(r.output, (int64_t)sb.st_mtim.tv_sec * 1000000000), 0);
-	cr_assert_eq(ctf_repair_run(r.output, INT64_MAX), 1);
-	cr_assert_neq(stat(path, &sb), 0);
-	ctf_rig_expect(&r, DIR_ "ch_0", 0, 0, 1, LEN);
-	ctf_rig_expect_index(&r, DIR_ "index/ch_0.idx", 0, 1, LEN);
-	cr_assert_eq(ctf_repair_run(r.output, INT64_MAX), 0);
-	ctf_rig_free(&r);
 }
 
 /* ---- kills at every commit ---- */
