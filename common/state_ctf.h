@@ -32,6 +32,9 @@
 #define CTF_WAITING 4u         /* packets of a stream that wait for their index */
 #define CTF_NONE    UINT64_MAX
 
+#define CTF_ANNOUNCED    4u   /* finished chunks of a source that wait for the catalog */
+#define CTF_CATALOG_PATH 328u /* bytes of a path for the catalog, NUL included; multiple of 8 */
+
 /* ---- orders: front loop to worker ---- */
 
 enum ctf_order_type {
@@ -111,6 +114,15 @@ struct ctf_chunk {
 	char moving_to[CTF_DIR]; /* rename step: "" or the new place */
 };
 
+/* A finished chunk that the catalog has not answered for yet. */
+struct ctf_announced {
+	uint64_t serial;             /* of the chunk; 0: free */
+	uint64_t complete;           /* 0 or 1 */
+	uint64_t bytes, lost;        /* stored in it; events lost by the tracer, as far as told */
+	int64_t start_ns, end_ns;    /* the client's clock */
+	char path[CTF_CATALOG_PATH]; /* of its directory, below output.dir */
+};
+
 struct ctf_source_half {
 	uint64_t ordered;   /* position behind the last order that changed this half: one that is
 			       applied again after a kill finds itself here */
@@ -121,6 +133,7 @@ struct ctf_source_half {
 	uint32_t placed;    /* source_half.dir is claimed */
 	uint32_t unused;
 	struct ctf_chunk chunk[CTF_CHUNKS];
+	struct ctf_announced announced[CTF_ANNOUNCED];
 };
 
 struct ctf_source_slot {

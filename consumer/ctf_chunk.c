@@ -248,13 +248,14 @@ static int finish(struct ctf_source *s, uint32_t i)
 	uint32_t command = now->chunk[i].command;
 	bool removed = command == CTF_CLOSE_DELETE;
 	struct ctf_source_half *h;
+	struct ctf_chunk_sum sum;
 	int r;
 
 	if (now->archived && (command == CTF_CLOSE_STAY || command == CTF_CLOSE_NOTHING) &&
 	    !now->chunk[i].name[0])
 		command = CTF_CLOSE_ARCHIVE;
 	if (!removed) {
-		r = ctf_record_write(s, i + 1);
+		r = ctf_record_write(s, i + 1, &sum);
 		if (r < 0)
 			return r;
 	}
@@ -262,7 +263,10 @@ static int finish(struct ctf_source *s, uint32_t i)
 	r = removed ? remove_chunk(s, i) : command == CTF_CLOSE_ARCHIVE ? archive(s, i) : 0;
 	if (r < 0)
 		return r;
+	now = ctf_source_now(s->ctf); /* where it lies now */
 	h = ctf_source_begin(s->ctf);
+	if (!removed)
+		ctf_announce_add(s, h, &now->chunk[i], &sum);
 	memset(&h->chunk[i], 0, sizeof(h->chunk[i]));
 	if (h->current == i + 1)
 		h->current = 0;

@@ -86,6 +86,7 @@ struct ctf_source {
 	int64_t incomplete_since_ms; /* control has ended, packets are missing; 0: not so */
 	bool ending;                 /* indexes wait for nothing any more */
 	bool rotating;               /* some stream may be armed for a rotation */
+	int64_t said_ms;             /* when the catalog was told of its chunks; 0: not yet */
 	int64_t trouble_ms;   /* of the last trouble with the disk that was logged; 0: none */
 	uint32_t last_stream; /* 1 + index of the last stream that was found in the list */
 	bool running;         /* a turn is under way: not entered again */
@@ -247,6 +248,22 @@ int ctf_chunk_run(struct ctf_source *s);
 /* At the source's end: all chunks that are left. */
 int ctf_chunk_finish_all(struct ctf_source *s);
 
+/* ---- ctf_announce.c: chunks that are in place, until the catalog has them ---- */
+
+/* What a chunk holds. */
+struct ctf_chunk_sum {
+	uint64_t bytes, lost;
+	bool complete;
+};
+
+/* Part of the caller's step: into the half that it commits. */
+void ctf_announce_add(struct ctf_source *s, struct ctf_source_half *h, const struct ctf_chunk *c,
+		      const struct ctf_chunk_sum *sum);
+/* Say what is not answered; once a second. */
+void ctf_announce_run(struct ctf_source *s);
+bool ctf_announce_pending(const struct ctf_source *s);
+void ctf_announce_kept(struct ctf_source *s, uint32_t number);
+
 /* ---- ctf_tree.c: directories as wholes ---- */
 
 /* Remove a directory and all below it; a missing one is no error. */
@@ -261,7 +278,7 @@ bool ctf_tree_holds_chunk(int output_fd, const char *dir);
 
 /* What is the same in the records of all chunks of a source, as JSON text to be freed; or NULL. */
 char *ctf_record_head(const struct ctf_source *s);
-/* chunk.json of a chunk (1 + index). */
-int ctf_record_write(struct ctf_source *s, uint32_t chunk);
+/* chunk.json of a chunk (1 + index), and what it says of it. */
+int ctf_record_write(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum *ret);
 
 #endif

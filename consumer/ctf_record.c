@@ -172,7 +172,7 @@ char *ctf_record_head(const struct ctf_source *s)
 	return text;
 }
 
-static json_t *build(struct ctf_source *s, uint32_t chunk)
+static json_t *build(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum *sum)
 {
 	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[chunk - 1];
 	bool missing = metadata_missing(s, chunk, c->serial);
@@ -180,8 +180,8 @@ static json_t *build(struct ctf_source *s, uint32_t chunk)
 	json_t *json = head(s), *streams = json_array();
 	struct stream_ledger l;
 	struct ctf_stream *t;
-	uint64_t bytes = 0;
 
+	*sum = (struct ctf_chunk_sum){.complete = !reason};
 	if (!json || !streams) {
 		json_decref(json);
 		json_decref(streams);
@@ -190,14 +190,15 @@ static json_t *build(struct ctf_source *s, uint32_t chunk)
 	cds_list_for_each_entry (t, &s->streams, node) {
 		if (!ledger_in(stream_now(t->slot), chunk, c->serial, &l))
 			continue;
-		bytes += l.stored;
+		sum->bytes += l.stored;
+		sum->lost += l.lost_events;
 		json_array_append_new(streams, stream_json(t, &l));
 	}
 	if (c->id != CTF_NONE)
 		json_object_set_new(json, "chunk", number(c->id));
 	json_object_set_new(json, "created", json_integer(c->created));
 	json_object_set_new(json, "closed", json_integer(c->closed));
-	json_object_set_new(json, "bytes", number(bytes));
+	json_object_set_new(json, "bytes", number(sum->bytes));
 	json_object_set_new(json, "complete", json_boolean(!reason));
 	if (reason)
 		json_object_set_new(json, "why", text(reason));
@@ -226,9 +227,9 @@ int ctf_record_put(int dir, const char *name, const char *content)
 	return r;
 }
 
-int ctf_record_write(struct ctf_source *s, uint32_t chunk)
+int ctf_record_write(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum *ret)
 {
-	json_t *json = build(s, chunk);
+	json_t *json = build(s, chunk, ret);
 	char *content = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	bool complete = json && json_is_true(json_object_get(json, "complete"));
 	char name[40] = CTF_RECORD_NAME;

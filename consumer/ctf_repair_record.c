@@ -49,8 +49,9 @@ json_t *ctf_repair_record_head(int dir, const char *mark)
 	if (head)
 		json_object_set_new(head, "format", json_integer(1));
 	if (head)
-		json_object_set_new(head, "source",
-				    json_integer(strtoll(mark + strlen(CTF_REPAIR_MARK), NULL, 10)));
+		json_object_set_new(
+			head, "source",
+			json_integer(strtoll(mark + strlen(CTF_REPAIR_MARK), NULL, 10)));
 	return head;
 }
 

@@ -9,7 +9,8 @@
 
 #include <jansson.h>
 
-/* What a source's mark says of it; to be released. An object in any case, or NULL without memory. */
+/* What a source's mark says of it; to be released. An object in any case, or NULL without memory.
+ */
 json_t *ctf_repair_record_head(int dir, const char *mark);
 
 /* Write chunk.json into @dir if it holds a chunk and no record. Does I/O. 0 or negative errno. */

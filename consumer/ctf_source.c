@@ -340,6 +340,10 @@ static bool end(struct ctf_source *s)
 		ctf_source_disk_trouble(s, r);
 		return false;
 	}
+	if (ctf_announce_pending(s) && !s->worker->stopping) {
+		ctf_announce_run(s);
+		return false; /* its slot is what is said again */
+	}
 	finish(s);
 	return true;
 }
@@ -384,6 +388,7 @@ static void run(struct ctf_source *s)
 		r = ctf_chunk_run(s);
 	if (r < 0)
 		ctf_source_disk_trouble(s, r);
+	ctf_announce_run(s);
 	(void)end(s);
 }
 

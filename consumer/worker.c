@@ -171,11 +171,16 @@ static void look(struct worker *w, struct state_ref ref)
 static void on_kept(struct worker *w, const struct order_message *m)
 {
 	struct consumer_source *s = consumer_source_get(w, m->ref);
+	struct ctf_source *c = s ? NULL : ctf_source_get(w, m->ref);
 
-	if (!s)
-		return;
-	announce_kept(s, m->number);
-	consumer_source_run(s);
+	if (s) {
+		announce_kept(s, m->number);
+		consumer_source_run(s);
+	}
+	if (c) {
+		ctf_announce_kept(c, m->number);
+		ctf_source_run(c);
+	}
 }
 
 static void on_inbox(struct worker *w, unsigned inbox)

@@ -108,7 +108,8 @@ Test(ctf_repair, cut_back_and_recorded, .timeout = 30)
 	cr_assert_str_eq(member(json, "session"), "default");
 	cr_assert_str_eq(member(json, "client_session"), "s1");
 	cr_assert_str_eq(member(json, "protocol"), "LTTng 2.13");
-	cr_assert_str_eq(member(json, "why"), "both daemons were killed; what had arrived was kept");
+	cr_assert_str_eq(member(json, "why"),
+			 "both daemons were killed; what had arrived was kept");
 	cr_assert(json_is_false(json_object_get(json, "complete")));
 	cr_assert_null(json_object_get(json, "metadata"));
 	cr_assert_eq(json_integer_value(json_object_get(json, "source")), 7);

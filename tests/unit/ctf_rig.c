@@ -52,7 +52,19 @@ static void on_stopped(void *ctx, struct worker *w)
 	r->stopped++;
 }
 
+/* The catalog answers at once. */
+static void on_chunk(void *ctx, const struct worker_chunk *chunk)
+{
+	struct ctf_rig *r = ctx;
+
+	r->chunks++;
+	r->chunk_bytes += chunk->bytes;
+	if (r->worker)
+		worker_chunk_kept(r->worker, chunk->source, chunk->number);
+}
+
 static const struct worker_events events = {.room = on_room,
+					    .chunk = on_chunk,
 					    .connection_closed = on_closed,
 					    .finished = on_finished,
 					    .stopped = on_stopped};

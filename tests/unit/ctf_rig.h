@@ -30,7 +30,8 @@ struct ctf_rig {
 	uint32_t chunk_id;
 	uint64_t max_stall_ms; /* 0: nobody guards the worker */
 	struct ctf_guard *guard;
-	_Atomic unsigned finished, stopped, rooms, closed;
+	_Atomic unsigned finished, stopped, rooms, closed, chunks;
+	_Atomic uint64_t chunk_bytes; /* of those that the catalog was told of */
 };
 
 /* Everything but the worker. */

@@ -62,6 +62,7 @@ Test(ctf_worker, ordinary, .timeout = 30)
 	cr_assert_gt(ctf_rig_size(&r, "chunk.json"), 0);
 	cr_assert_eq(ctf_source_now(r.ctf)->published, 2);
 	cr_assert_eq(counter(&r, COUNTER_chunks_incomplete), 0);
+	cr_assert_eq(r.chunk_bytes, 5 * LEN + 13, "the catalog was told");
 	ctf_rig_free(&r);
 }
 
@@ -239,6 +240,7 @@ Test(ctf_worker, clear, .timeout = 30)
 	rotate(&r, CTF_CLOSE_DELETE);
 	close_streams(&r, 3);
 	expect_chunk(&r, ".", 2, 2, 14);
+	cr_assert_eq(r.chunk_bytes / LEN, 2, "of the second chunk only");
 	cr_assert_eq(ctf_rig_size(&r, "archives"), -1);
 	cr_assert_eq(ctf_rig_size(&r, ".chunk-2"), -1);
 	ctf_rig_free(&r);

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 """lttng_status.py - what status.sock says of LTTng: names, losses, states and roles; a session that is stopped."""
 
+import json
+import os
 import struct
 
 from rig.case import Failed, case, main
@@ -55,6 +57,28 @@ def losses_of_every_minor():
             equal("bytes", ledger["received"], ledger["stored"])
             equal("packets", ledger["packets"], 5)
             client.finish()
+
+
+@case
+def chunks_in_the_catalog():
+    """relayctl list counts finished chunks, also over kills."""
+    with lttng_relay() as relay:
+        total = 0
+        for number in (1, 2):
+            client = Client(relay, name=f"s{number}", number=number)
+            client.record(packets=3)
+            with open(os.path.join(client.folder, "chunk.json"), encoding="utf8") as f:
+                total += json.load(f)["bytes"]
+            if number == 1:
+                relay.kill_and_wait()
+        shown = {}
+
+        def both():
+            shown.update(next(s for s in relay.control("list")["sessions"] if s["name"] == "default"))
+            return shown["chunks"] == 2
+
+        wait_for("two chunks in the catalog", both)
+        equal("bytes in the catalog", shown["bytes"], total)
 
 
 @case
