@@ -24,7 +24,7 @@
 
 #include "tests/bench/lttng_client.h"
 
-#define OF_A_HOST   16u                  /* clients that come from one address */
+#define OF_A_HOST   4u                   /* clients that come from one address */
 #define FIRST_HOST  UINT32_C(0x7f200001) /* 127.32.0.1 */
 #define FIRST       1000000u             /* number of the first session, unlike those that record */
 #define STREAMS_MAX 100u
