@@ -23,14 +23,19 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define CTF_NAME    256u       /* bytes of a session's, host's or stream's name, NUL included */
-#define CTF_PATH    512u       /* bytes of a base path, or of a stream's path below its chunk */
-#define CTF_DIR     1024u      /* bytes of a directory below output.dir, NUL included */
-#define CTF_CHUNKS  4u         /* trace chunks of a source that exist at once */
-#define CTF_RING    (2u << 20) /* bytes of a source's ring of orders; power of two */
-#define CTF_PIECE   4096u      /* bytes of metadata that one order carries at most */
-#define CTF_WAITING 4u         /* packets of a stream that wait for their index */
-#define CTF_NONE    UINT64_MAX
+#define CTF_NAME   256u       /* bytes of a session's, host's or stream's name, NUL included */
+#define CTF_PATH   512u       /* bytes of a base path, or of a stream's path below its chunk */
+#define CTF_DIR    1024u      /* bytes of a directory below output.dir, NUL included */
+#define CTF_CHUNKS 4u         /* trace chunks of a source that exist at once */
+#define CTF_RING   (2u << 20) /* bytes of a source's ring of orders; power of two */
+/* The worker gives the ring's memory back part by part, once it has applied the orders in one; it
+ * must not meet what the front loop writes. So orders that wait take two parts less than the ring.
+ */
+#define CTF_RING_PART 16384u
+#define CTF_RING_ROOM (CTF_RING - 2 * CTF_RING_PART)
+#define CTF_PIECE     4096u /* bytes of metadata that one order carries at most */
+#define CTF_WAITING   4u    /* packets of a stream that wait for their index */
+#define CTF_NONE      UINT64_MAX
 
 #define CTF_ANNOUNCED    4u   /* finished chunks of a source that wait for the catalog */
 #define CTF_CATALOG_PATH 328u /* bytes of a path for the catalog, NUL included; multiple of 8 */

@@ -231,6 +231,23 @@ static bool take(struct ctf_source *s, struct order *o, uint64_t at, uint64_t en
 	return true;
 }
 
+/*
+ * An order has moved `applied` from @before to @at. If it lay on the border of a part, nobody needs
+ * what stands before that: without this each ring would be in memory whole, sooner or later.
+ *
+ * The front loop writes below at + CTF_RING_ROOM. The part ends at or before @at and begins behind
+ * at - 2 parts, an order being shorter than one; so its next lap is above what may be written now.
+ */
+static void give_back(struct ctf_source *s, uint64_t before, uint64_t at)
+{
+	_Static_assert(sizeof(struct ctf_order) + CTF_PIECE < CTF_RING_PART, "an order is shorter");
+
+	if (before / CTF_RING_PART == at / CTF_RING_PART)
+		return;
+	before -= before % CTF_RING_PART;
+	state_release(s->worker->st, s->ctf->ring + (before & (CTF_RING - 1)), CTF_RING_PART);
+}
+
 bool ctf_order_apply(struct ctf_source *s)
 {
 	uint64_t end = ordered(s);
@@ -252,9 +269,10 @@ bool ctf_order_apply(struct ctf_source *s)
 			ctf_source_disk_trouble(s, r);
 		if (r < 0 && !(s->ending && !ctf_source_disk_is_full(r)))
 			break; /* at the end only room is waited for */
-		at = o.behind;
 		s->blocked_since_ms = 0;
-		atomic_store_explicit(&s->ctf->applied, at, memory_order_release);
+		atomic_store_explicit(&s->ctf->applied, o.behind, memory_order_release);
+		give_back(s, at, o.behind);
+		at = o.behind;
 		follow(s, &o);
 	}
 	if (at != begin && end - begin > CTF_RING / 2)

@@ -10,8 +10,7 @@ size_t lttng_orders_room(const struct ctf_source_slot *s)
 	uint64_t waiting =
 		ctf_front_now(s)->ordered - atomic_load_explicit(&s->applied, memory_order_acquire);
 
-	assert(waiting <= CTF_RING);
-	return (size_t)(CTF_RING - waiting);
+	return waiting < CTF_RING_ROOM ? (size_t)(CTF_RING_ROOM - waiting) : 0;
 }
 
 static void put(struct ctf_source_slot *s, uint64_t position, const void *bytes, size_t len)

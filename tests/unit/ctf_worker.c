@@ -580,7 +580,7 @@ Test(ctf_worker, ring_wraps_around, .timeout = 60)
 	text[CTF_PIECE] = '\0';
 	for (unsigned k = 0; k < 600; k++) {
 		ctf_rig_wait(ctf_front_now(r.ctf)->ordered - atomic_load(&r.ctf->applied) <
-			     CTF_RING - 3 * CTF_PIECE);
+			     CTF_RING_ROOM - 3 * CTF_PIECE);
 		ctf_rig_metadata(&r, 1, text, 0);
 	}
 	finish(&r);
