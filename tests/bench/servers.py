@@ -16,23 +16,29 @@ from processes import (Failed, MIB, children_of, free_port, is_listening, proces
 
 
 def set_aside(directory, trash):
-    """Put aside what stands in a directory; the answer empties its files, and leaves them there.
+    """Put aside what stands in a directory, and say how many bytes of channels that was.
+
+    The second answer empties the files, and leaves them there.
 
     Files are not deleted while somebody is still to be measured: ext4 does not hand out an inode
     again soon, and so looks at each of thousands that were deleted in the last minutes, again and
     again, whenever somebody creates a file.
     """
     aside = tempfile.mkdtemp(dir=trash)
+    data = 0
     for entry in os.listdir(directory) if os.path.isdir(directory) else ():
         path = os.path.join(directory, entry)
         if not entry.startswith(".") and os.path.isdir(path):
             os.rename(path, os.path.join(aside, entry))
+    for folder, _, names in os.walk(aside):
+        data += sum(os.stat(os.path.join(folder, name)).st_size for name in names
+                    if name.startswith("ch_") and not name.endswith(".idx"))
 
     def empty():
         for folder, _, names in os.walk(aside):
             for name in names:
                 os.truncate(os.path.join(folder, name), 0)
-    return empty
+    return data, empty
 
 
 class Tools:
