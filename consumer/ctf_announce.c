@@ -49,8 +49,10 @@ void ctf_announce_add(struct ctf_source *s, struct ctf_source_half *h, const str
 	int64_t start = c->created, end = c->closed;
 
 	if (strlen(c->dir) >= sizeof(a->path)) {
-		log_error("chunk-not-kept", "source %llu: the path of a chunk is too long for the "
-			  "catalog: %s", (unsigned long long)s->slot->number, c->dir);
+		log_error("chunk-not-kept",
+			  "source %llu: the path of a chunk is too long for the "
+			  "catalog: %s",
+			  (unsigned long long)s->slot->number, c->dir);
 		return;
 	}
 	a = place(s, h);
