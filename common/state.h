@@ -157,6 +157,9 @@ struct conversation_slot {
 	/* 1 + index of its source, or 0. [S]; of a data connection [F], when its first header came
 	 */
 	_Atomic uint32_t source;
+	/* [F] LTTng control: ctf_front_half.by_position of its last order, once an order of another
+	 * conversation came behind that. */
+	_Atomic uint64_t ordered;
 	_Atomic uint32_t count; /* [F]; of a data connection that has a source [W] */
 	struct conversation_half half[2];
 	struct ctf_hold hold;                            /* of a data connection of LTTng */

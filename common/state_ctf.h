@@ -97,9 +97,13 @@ struct ctf_key {
 
 struct ctf_front_half {
 	uint64_t ordered; /* bytes of orders put into the ring so far */
-	/* Who put the last: a message is taken again after a kill, its order is not put again. */
+	/* Who put the last: a message is taken again after a kill, its order is not put again. When
+	 * another conversation's order comes behind it, it goes to conversation_slot.ordered. */
 	uint64_t by_conversation; /* slot id */
 	uint64_t by_position;     /* ring position behind the part of the message that put it */
+	uint32_t by_index;        /* of that slot */
+	uint32_t unused;
+	uint64_t touched; /* position in the ring of orders: up to it the pages are there */
 };
 
 enum ctf_chunk_state {
@@ -137,6 +141,9 @@ struct ctf_source_half {
 	uint32_t archived;  /* chunks moved to archives/ so far: then the last one goes there too */
 	uint32_t placed;    /* source_half.dir is claimed */
 	uint32_t unused;
+	/* The chunk that was finished last, for a CLOSE_TRACE_CHUNK that comes again (or from
+	 * another consumer daemon): id, serial (0: none yet), created, name. */
+	struct ctf_chunk gone;
 	struct ctf_chunk chunk[CTF_CHUNKS];
 	struct ctf_announced announced[CTF_ANNOUNCED];
 };

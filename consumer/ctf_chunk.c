@@ -267,6 +267,7 @@ static int finish(struct ctf_source *s, uint32_t i)
 	h = ctf_source_begin(s->ctf);
 	if (!removed)
 		ctf_announce_add(s, h, &now->chunk[i], &sum);
+	h->gone = h->chunk[i];
 	memset(&h->chunk[i], 0, sizeof(h->chunk[i]));
 	if (h->current == i + 1)
 		h->current = 0;

@@ -197,7 +197,7 @@ void conn_turn(struct conn *c)
 	}
 	if (c->source_moved) {
 		c->source_moved = false;
-		s = source_front_of(r, c->slot);
+		s = c->dialect->source(c);
 		if (s)
 			source_front_look(r, s);
 	}

@@ -55,7 +55,7 @@ static void prepare(struct turn *t, const struct conversation_half *h)
 		.empty = t->empty,
 		.now_ms = t->now_ms,
 		.last_byte_ms = h->last_byte_ms,
-		.room = s ? lttng_orders_room(&r->st.ctf_source[t->s.source - 1]) : 0,
+		.room = s ? lttng_orders_room(&r->st, &r->st.ctf_source[t->s.source - 1]) : 0,
 		.late = t->c->room_late,
 		.view = &lttng_view,
 		.view_ctx = &t->viewer,
@@ -68,14 +68,13 @@ static void prepare(struct turn *t, const struct conversation_half *h)
 /* Since when is it waited for? @t->in is of the step that waits. */
 static void wait_for_room(struct turn *t)
 {
-	int64_t most = t->c->relay->lttng_limits.max_stall_ms;
+	int64_t most = t->c->relay->lttng_limits.max_stall_ms, late;
 
 	if (!t->c->room_since_ms)
 		t->c->room_since_ms = t->now_ms;
-	if (most)
-		t->out.deadline_ms =
-			(t->now_ms - t->c->room_since_ms < most ? t->c->room_since_ms : t->now_ms) +
-			most;
+	late = (t->now_ms - t->c->room_since_ms < most ? t->c->room_since_ms : t->now_ms) + most;
+	if (most && late < t->out.deadline_ms)
+		t->out.deadline_ms = late;
 }
 
 /* Because of the disk, and not of a worker that has much to do. */
@@ -215,6 +214,7 @@ static bool answered(struct turn *t, const struct conversation_half *h)
 		return false;
 	if (t->c->refused) {
 		t->in.grant = LTTNG_GRANT_REFUSED;
+		t->in.refusal = conversation_refusal(t->c->refused);
 		return true;
 	}
 	ready = t->out.wait == LTTNG_WAIT_SOURCE ? find_source(t) : find_stream(t, h->consumed);
@@ -241,7 +241,7 @@ static void control_ended(struct conn *c, const struct lttng_control *s, bool or
 {
 	struct state_ref ref = {.index = s->source - 1, .id = s->source_id};
 	struct source_slot *slot = s->source ? state_source(&c->relay->st, ref) : given(c, &ref);
-	struct lttng_origin origin = {.conversation = c->ref.id, .position = CTF_NONE};
+	struct lttng_origin origin = {.conversation = c->ref, .position = CTF_NONE};
 	struct ctf_order leave = {
 		.type = CTF_ORDER_LEAVE, .flag = orderly ? 0 : reason, .number = c->ref.id};
 	struct ctf_source_slot *ctf;
@@ -249,8 +249,8 @@ static void control_ended(struct conn *c, const struct lttng_control *s, bool or
 	if (!slot)
 		return;
 	ctf = &c->relay->st.ctf_source[ref.index];
-	if (ctf_order_size(0) <= lttng_orders_room(ctf))
-		(void)lttng_orders_put(ctf, &origin, &leave, NULL);
+	if (lttng_orders_last_fits(&c->relay->st, ctf))
+		(void)lttng_orders_put(&c->relay->st, ctf, &origin, &leave, NULL);
 	if (conn_speakers_any(c->relay, c, ref))
 		source_front_look(c->relay, slot);
 	else
@@ -262,12 +262,12 @@ static void take(struct turn *t, struct conversation_half *next)
 {
 	struct conn *c = t->c;
 	struct lttng_output *out = &t->out;
-	struct lttng_origin origin = {.conversation = c->ref.id,
+	struct lttng_origin origin = {.conversation = c->ref,
 				      .position = next->consumed + out->consumed};
 
 	if (out->order.type) {
-		(void)lttng_orders_put(&c->relay->st.ctf_source[t->s.source - 1], &origin,
-				       &out->order, out->payload);
+		(void)lttng_orders_put(&c->relay->st, &c->relay->st.ctf_source[t->s.source - 1],
+				       &origin, &out->order, out->payload);
 		conversation_here("behind an order");
 		c->source_moved = true;
 	}

@@ -49,10 +49,34 @@ void conn_speakers_look(struct relay *r)
 		conn_turn(c); /* leaves the list itself, or stays; nobody else does */
 }
 
+/* Of those that a killed relayd had, some have not been passed to this one yet. */
+static bool any_slot(const struct relay *r, const struct conn *but, struct state_ref source)
+{
+	uint32_t high = atomic_load(&r->st.header->high_conversation);
+
+	for (uint32_t i = 0; i < high; i++) {
+		const struct conversation_slot *slot = &r->st.conversation[i];
+		struct lttng_control s;
+
+		if (!atomic_load(&slot->id) || slot->role != CONVERSATION_LTTNG_CONTROL ||
+		    atomic_load(&slot->done) || (but && slot == but->slot) ||
+		    conversation_now(slot)->closing)
+			continue;
+		memcpy(&s, conversation_now(slot)->dialect, sizeof(s));
+		if (s.source == 1 + source.index && s.source_id == source.id)
+			return true;
+		if (!s.source && atomic_load(&slot->source) == 1 + source.index)
+			return true;
+	}
+	return false;
+}
+
 bool conn_speakers_any(const struct relay *r, const struct conn *but, struct state_ref source)
 {
 	const struct conn *c;
 
+	if (!atomic_load(&r->synced))
+		return any_slot(r, but, source);
 	cds_hlist_for_each_entry_2(c, &r->speakers[source.index], speaker)
 	{
 		struct lttng_control s;

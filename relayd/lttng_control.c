@@ -330,10 +330,11 @@ static enum lttng_action bytes_missing(struct lttng_control *s, const struct ltt
 	int64_t limit = patience(s, in);
 	enum close_reason reason = in->eof ? (enum close_reason)(in->eof - 1) : CLOSE_none;
 
+	/* Whoever leaves in order has closed its streams. */
 	if (in->eof && reason == CLOSE_none)
-		reason = s->state < LTTNG_SESSION ? CLOSE_eof_in_handshake
-			 : inside                 ? CLOSE_eof_without_close
-						  : CLOSE_finished;
+		reason = s->state < LTTNG_SESSION                   ? CLOSE_eof_in_handshake
+			 : inside || s->streams > s->streams_closed ? CLOSE_eof_without_close
+								    : CLOSE_finished;
 	if (in->eof)
 		return lttng_end(s, out, reason, reason == CLOSE_finished);
 	if (!limit)
@@ -362,6 +363,8 @@ enum lttng_action lttng_control_step(struct lttng_control *s, const struct lttng
 		return left(s, out);
 	if (message(&t) == LTTNG_WAIT && out->wait == LTTNG_WAIT_BYTES)
 		return bytes_missing(s, in, out);
+	if (out->action == LTTNG_WAIT && out->wait == LTTNG_WAIT_ROOM)
+		out->deadline_ms = in->now_ms + LTTNG_ROOM_AGAIN_MS;
 	if (out->reply_len)
 		s->since_ms = in->now_ms;
 	return out->action;

@@ -73,7 +73,8 @@ struct lttng_limits {
 
 /* Index records may fill half of the ring of orders; the other half is metadata's, and what else is
  * never dropped. */
-#define LTTNG_ORDERS_SHARE (CTF_RING / 2)
+#define LTTNG_ORDERS_SHARE  (CTF_RING / 2)
+#define LTTNG_ROOM_AGAIN_MS 200 /* a wait for room looks again: nobody tells of memory */
 
 /* What is true now, answered from memory; every call may come again. */
 struct lttng_view {
@@ -106,7 +107,8 @@ struct lttng_input {
 	bool late;   /* there was none for so long that the disk must be stuck */
 	/* The answer to what the last step waited for. */
 	enum lttng_grant grant;
-	struct state_ref granted; /* READY: the source, or the stream */
+	struct state_ref granted;  /* READY: the source, or the stream */
+	enum close_reason refusal; /* REFUSED: why */
 	const struct lttng_view *view;
 	void *view_ctx;
 	const struct lttng_limits *limits;

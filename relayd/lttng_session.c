@@ -87,6 +87,10 @@ enum lttng_action lttng_on_create_session(const struct lttng_step *t, struct wir
 	s->source = 1 + t->in->granted.index;
 	s->source_id = t->in->granted.id;
 	s->snapshot = m->snapshot;
+	if (m->has_chunk) { /* another consumer daemon made it, this one may close it */
+		s->chunks = 1;
+		s->chunk_first = s->chunk_last = m->chunk_id;
+	}
 	return lttng_answer(t, &w);
 }
 
@@ -129,7 +133,7 @@ enum lttng_action lttng_on_add_stream(const struct lttng_step *t, struct wire_re
 	if (t->in->grant == LTTNG_GRANT_REFUSED) {
 		lttng_handle_encode(&w, 0, LTTNG_UNKNOWN);
 		(void)lttng_answer(t, &w);
-		return lttng_leave(t, CLOSE_streams_limit);
+		return lttng_leave(t, t->in->refusal);
 	}
 	(void)lttng_order(t, CTF_ORDER_STREAM, &t->in->granted);
 	t->s->streams++;

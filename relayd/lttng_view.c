@@ -181,29 +181,39 @@ static void session_path(void *ctx, const struct lttng_session *session, char *b
 	(void)ctf_place_session(&place, buf, cap);
 }
 
+/* It may be gone by now: the order was put, then relayd was killed; or another connection of the
+ * session closed it. */
+static const struct ctf_chunk *close_target(const struct ctf_source_half *h, uint64_t id)
+{
+	for (unsigned i = 0; i < CTF_CHUNKS; i++)
+		if (h->chunk[i].state != CTF_CHUNK_FREE && h->chunk[i].id == id)
+			return &h->chunk[i];
+	return h->gone.serial && h->gone.id == id ? &h->gone : NULL;
+}
+
 static void close_path(void *ctx, const struct lttng_close_chunk *close, bool rotated, char *buf,
 		       size_t cap)
 {
 	const struct lttng_viewer *v = ctx;
+	struct ctf_place_closing closing;
+	const struct ctf_chunk *c;
 	struct ctf_source_half h;
 	struct source_half place;
 
 	source_read(&v->relay->st.source[v->source.index], &place);
 	ctf_source_read(&v->relay->st.ctf_source[v->source.index], &h);
 	*buf = '\0';
-	for (unsigned i = 0; i < CTF_CHUNKS; i++) {
-		const struct ctf_chunk *c = &h.chunk[i];
-		struct ctf_place_closing closing = {.session_dir = place.dir,
-						    .name = c->name,
-						    .command = close->command,
-						    .archived = rotated || h.archived,
-						    .created = c->created,
-						    .closed = close->closed,
-						    .id = c->id};
-
-		if (c->state != CTF_CHUNK_FREE && c->id == close->id)
-			(void)ctf_place_closed(&closing, buf, cap);
-	}
+	c = close_target(&h, close->id);
+	if (!c)
+		return;
+	closing = (struct ctf_place_closing){.session_dir = place.dir,
+					     .name = c->name,
+					     .command = close->command,
+					     .archived = rotated || h.archived,
+					     .created = c->created,
+					     .closed = close->closed,
+					     .id = c->id};
+	(void)ctf_place_closed(&closing, buf, cap);
 }
 
 const struct lttng_view lttng_view = {

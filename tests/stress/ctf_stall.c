@@ -165,8 +165,7 @@ static void start(struct ctf_guard **guard)
 				       .max_stall_ms = MAX_STALL,
 				       .events = &events};
 
-	if (worker_start(&config, &worker) < 0 ||
-	    ctf_guard_start(&worker, 1, MAX_STALL, guard) < 0)
+	if (worker_start(&config, &worker) < 0 || ctf_guard_start(&worker, 1, MAX_STALL, guard) < 0)
 		die("worker");
 	order(CTF_ORDER_CHUNK, -1, 0, NULL, 0);
 	for (unsigned i = 0; i < STREAMS; i++)

@@ -137,7 +137,10 @@ Test(lttng_control, cut_anywhere)
 		g.in_len = n;
 		feed_whole(&g);
 		cr_assert(g.ended, "%zu", n);
-		cr_assert_eq(g.orderly, g.taken == n && !g.s.command && g.s.source, "%zu", n);
+		cr_assert_eq(g.orderly,
+			     g.taken == n && !g.s.command && g.s.source &&
+				     g.s.streams == g.s.streams_closed,
+			     "%zu", n);
 		cr_assert_leq(g.out_len, f.out_len);
 		cr_assert_arr_eq(g.out, f.out, g.out_len);
 		cr_assert_leq(g.order_count, f.order_count);
@@ -274,6 +277,19 @@ Test(lttng_control, a_session_daemon_without_uuid)
 }
 
 /* A stopped session: the connection stays, and may try again. */
+/* A connection whose stream is refused ends, and says why. */
+Test(lttng_control, a_refused_stream_names_its_reason)
+{
+	for (int memory = 0; memory < 2; memory++) {
+		feed_open(&f, 13, FEED_STREAMS);
+		f.refuse = memory;
+		feed_add(&f, 13, "ch_0", "ust/uid/0/64-bit");
+		feed_whole(&f);
+		cr_assert_eq(f.reason, memory ? CLOSE_no_memory : CLOSE_streams_limit);
+		cr_assert_eq(code_at(8), LTTNG_UNKNOWN);
+	}
+}
+
 Test(lttng_control, refused_and_again)
 {
 	feed_start(&f, 13);
@@ -568,6 +584,7 @@ Test(lttng_control, metadata_waits_for_room)
 	feed_whole(&f);
 	cr_assert_not(f.ended, "the silence is ours");
 	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
+	cr_assert_eq(f.deadline_ms, f.now_ms + LTTNG_ROOM_AGAIN_MS);
 	cr_assert_eq(f.order_count, 0);
 	f.room++;
 	feed_whole(&f);
@@ -802,9 +819,15 @@ Test(lttng_control, end_of_file)
 	feed_whole(&f);
 	cr_assert(!f.orderly && f.reason == CLOSE_eof_in_handshake);
 	feed_open(&f, 13, 2);
+	f.s.streams_closed = 2;
 	f.eof = 1;
 	feed_whole(&f);
 	cr_assert(f.orderly && f.reason == CLOSE_finished);
+	feed_open(&f, 13, 2);
+	f.s.streams_closed = 1;
+	f.eof = 1;
+	feed_whole(&f);
+	cr_assert(!f.orderly && f.reason == CLOSE_eof_without_close, "a stream is open");
 	feed_open(&f, 13, 2);
 	f.eof = 1 + CLOSE_reset;
 	feed_whole(&f);

@@ -192,6 +192,7 @@ static inline enum lttng_action feed_try(struct feed *f, struct lttng_control *s
 	    (out->wait == LTTNG_WAIT_SOURCE || out->wait == LTTNG_WAIT_STREAM)) {
 		FEED_NEED(!memcmp(&before, s, sizeof(before)));
 		in.grant = f->refuse ? LTTNG_GRANT_REFUSED : LTTNG_GRANT_READY;
+		in.refusal = f->refuse ? CLOSE_no_memory : CLOSE_streams_limit;
 		in.granted = (struct state_ref){.index = FEED_SOURCE, .id = 1};
 		if (out->wait == LTTNG_WAIT_STREAM) {
 			in.granted.index = f->streams;
