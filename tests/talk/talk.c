@@ -28,24 +28,46 @@
  *	                            metadata-end, unexpected, unread, reset, deadline (ms from now;
  *0: none), or any counter expect metadata BYTES       all of it
  *
+ * A script of LTTng begins with a line of its own:
+ *
+ *	lttng    minor=4-7 [clear=no]  announced; played for each of them
+ *	connect                        another connection in the place of the present one
+ *	use b                          the lines behind are of that connection; made if it is new
+ *	lease    hold | refuse EDQUOT | grant    what sessiond-lite does from now on (grant)
+ *	worker   holds | applies       orders wait from now on; none waits any more
+ *	worker   data STREAM SEQ       the packet is stored
+ *	worker   behind BYTES          as if so many bytes of orders waited; it holds
+ *	order    TYPE KEY=VALUE...     the connection's next order: stream, number, value, flag,
+ *bytes order    nothing               it has no further one limits   also message=1M; expect also
+ *streams, sources, orders (of all connections)
+ *
+ * It is also cut behind every byte, and what was ordered, and by whom, must be the same in every
+ * replay.
+ *
  * BYTES: 0a ff  "text\0\n\"\\"  u32:N  zero:N  fill:N[@FROM] (N bytes of an endless pattern)
  *	v1-ports:FIRST+COUNT (also v2-, v3-)  ( BYTES )*N
+ *	u64:N  minor  stream:N  session:N (handles)  field:N"text" (garbage behind it)
+ *	NAME[ BYTES ]  a message with its header: VERSION, ADD_STREAM, ... or cmd:N; NAME=SIZE[ ...
+ *] claims another size
  */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/counters.h"
-#include "tests/talk/talk_relay.h"
-#include "tests/talk/talk_script.h"
+#include "tests/talk/talk.h"
+
+#define KILLS_LTTNG 400u
 
 static const struct talk_script *script;
 static const struct talk_line *line;
 static const struct talk_mode *mode;
 static bool verbose;
+static bool known_layout; /* a minor that differs from the one before in its number only */
 
 void talk_fail(const char *fmt, ...)
 {
@@ -64,15 +86,9 @@ void talk_fail(const char *fmt, ...)
 	exit(1);
 }
 
-/* ---- names ---- */
+/* ---- for the players ---- */
 
-static const char *const protocols[PROTOCOL_COUNT] = {
-	[PROTOCOL_UNKNOWN] = "unknown",           [PROTOCOL_TRACE_CMD_V1] = "v1",
-	[PROTOCOL_TRACE_CMD_V2_2015] = "v2-2015", [PROTOCOL_TRACE_CMD_V2] = "v2",
-	[PROTOCOL_TRACE_CMD_V3] = "v3",
-};
-
-static enum close_reason reason_of(const char *name)
+enum close_reason talk_reason(const char *name)
 {
 	for (int i = CLOSE_none + 1; i < CLOSE_REASON_COUNT; i++)
 		if (!strcmp(name, close_reason_name((enum close_reason)i)))
@@ -80,7 +96,7 @@ static enum close_reason reason_of(const char *name)
 	talk_fail("no close reason: %s", name);
 }
 
-static int errno_of(const char *name)
+int talk_errno(const char *name)
 {
 	static const struct {
 		const char *name;
@@ -102,13 +118,6 @@ static int errno_of(const char *name)
 	talk_fail("no error: %s", name);
 }
 
-static const char *transport_name(enum transport t)
-{
-	return t == TRANSPORT_TCP ? "tcp" : "udp";
-}
-
-/* ---- lines ---- */
-
 static void dump(const char *what, const uint8_t *bytes, size_t len)
 {
 	fprintf(stderr, "%s (%zu bytes):", what, len);
@@ -117,259 +126,53 @@ static void dump(const char *what, const uint8_t *bytes, size_t len)
 	fprintf(stderr, "%s\n", len > 64 ? " ..." : "");
 }
 
-static void same_bytes(const char *what, const uint8_t *got, size_t got_len)
+void talk_same_bytes(const struct talk_line *l, const char *what, const uint8_t *got,
+		     size_t got_len)
 {
-	if (got_len == line->len && (!got_len || !memcmp(got, line->bytes, got_len)))
+	if (got_len == l->len && (!got_len || !memcmp(got, l->bytes, got_len)))
 		return;
-	dump("expected", line->bytes, line->len);
+	dump("expected", l->bytes, l->len);
 	dump("got     ", got, got_len);
 	talk_fail("%s is not what was expected", what);
 }
 
-static void limits(struct talk_relay *r)
+bool talk_mode_is_plain(const struct talk_mode *m)
 {
-	const char *at = line->text;
-	char key[64], value[64];
-
-	while (talk_script_pair(&at, key, value)) {
-		int64_t v = talk_script_quantity(value);
-
-		if (v < 0)
-			talk_fail("no quantity: %s", value);
-		if (!strcmp(key, "handshake-timeout"))
-			r->limits.handshake_timeout_ms = v;
-		else if (!strcmp(key, "metadata-timeout"))
-			r->limits.metadata_timeout_ms = v;
-		else if (!strcmp(key, "stall-timeout"))
-			r->limits.stall_timeout_ms = v;
-		else if (!strcmp(key, "metadata"))
-			r->limits.metadata_max = (uint64_t)v;
-		else if (!strcmp(key, "cpus"))
-			r->limits.cpus_max = (uint32_t)v;
-		else
-			talk_fail("no limit: %s", key);
-	}
+	return !m->piece && !m->seed && !m->merged && !m->kill_at;
 }
 
-static bool counter_of(const struct talk_relay *r, const char *key, uint64_t *ret)
-{
-	for (int i = 0; i < COUNTER_COUNT; i++) {
-		if (strcmp(key, counter_name((enum counter)i)) != 0)
-			continue;
-		*ret = r->counted[i];
-		return true;
-	}
-	return false;
-}
-
-static void expect(struct talk_relay *r)
-{
-	const struct conversation_half *h = conversation_now(r->slot);
-	const char *at = line->text;
-	char key[64], value[64], got[64];
-	struct trace_cmd s;
-	uint64_t count = 0;
-
-	conversation_trace_cmd(r->slot, &s);
-	while (talk_script_pair(&at, key, value)) {
-		uint64_t n = 0;
-		const char *text = NULL;
-
-		if (!strcmp(key, "state"))
-			text = trace_cmd_state_name((enum trace_cmd_state)s.state);
-		else if (!strcmp(key, "protocol"))
-			text = protocols[s.protocol];
-		else if (!strcmp(key, "transport"))
-			text = transport_name((enum transport)s.transport);
-		else if (!strcmp(key, "cpus"))
-			n = s.cpus;
-		else if (!strcmp(key, "page"))
-			n = s.page_size;
-		else if (!strcmp(key, "metadata"))
-			n = r->metadata_len;
-		else if (!strcmp(key, "metadata-end"))
-			n = r->metadata_ended;
-		else if (!strcmp(key, "unexpected"))
-			n = s.unexpected;
-		else if (!strcmp(key, "unread"))
-			n = conversation_received(h) - h->consumed;
-		else if (!strcmp(key, "reset"))
-			n = h->closing_reset;
-		else if (!strcmp(key, "deadline"))
-			n = r->deadline_ms ? (uint64_t)(r->deadline_ms - r->now_ms) : 0;
-		else if (counter_of(r, key, &count)) {
-			n = count;
-			/* A kill behind a commit may cost a count, never double it. */
-			if ((mode->kill_at || mode->kill_1_in) && n < strtoull(value, NULL, 10))
-				continue;
-		} else
-			talk_fail("nothing is called %s", key);
-		if (!text) {
-			snprintf(got, sizeof(got), "%llu", (unsigned long long)n);
-			text = got;
-		}
-		if (strcmp(text, value) != 0)
-			talk_fail("%s is %s, not %s", key, text, value);
-	}
-}
-
-static void sent(struct talk_relay *r)
-{
-	bool exact = line->verb == TALK_RELAY_SENT && !mode->piece && !mode->seed &&
-		     !mode->merged && !mode->kill_at;
-
-	same_bytes("what the relay sent", r->to_client + r->to_client_seen,
-		   r->to_client_len - r->to_client_seen);
-	if (exact && line->len && r->writes != 1)
-		talk_fail("the reply came in %u writes", r->writes);
-	r->to_client_seen = r->to_client_len;
-	r->writes = 0;
-}
-
-static void closed(struct talk_relay *r)
-{
-	enum close_reason reason = reason_of(line->text);
-
-	if (r->to_client_seen != r->to_client_len && !r->client_deaf)
-		talk_fail("%zu bytes were sent that the script does not know",
-			  r->to_client_len - r->to_client_seen);
-	if (!conversation_closing(r->slot))
-		talk_fail("it is open");
-	if (r->reason != reason)
-		talk_fail("closed for %s, not %s", close_reason_name(r->reason), line->text);
-	if (r->orderly != (reason == CLOSE_finished))
-		talk_fail("orderly is %d", r->orderly);
-	if (!(r->wants & CONVERSATION_ENDED) && r->wants)
-		talk_fail("it still wants something");
-}
-
-static void asked(struct talk_relay *r)
-{
-	char key[64], value[64], got[64];
-	const char *at = line->text;
-
-	if (!r->asked_once)
-		talk_fail("no lease was asked for");
-	while (talk_script_pair(&at, key, value)) {
-		if (!strcmp(key, "cpus"))
-			snprintf(got, sizeof(got), "%u", r->asked.cpus);
-		else if (!strcmp(key, "page"))
-			snprintf(got, sizeof(got), "%u", r->asked.page_size);
-		else if (!strcmp(key, "transport"))
-			snprintf(got, sizeof(got), "%s", transport_name(r->asked.transport));
-		else if (!strcmp(key, "protocol"))
-			snprintf(got, sizeof(got), "%s", protocols[r->asked.protocol]);
-		else
-			talk_fail("a lease has no %s", key);
-		if (strcmp(got, value) != 0)
-			talk_fail("%s is %s, not %s", key, got, value);
-	}
-}
-
-static void grant(struct talk_relay *r)
-{
-	char *at = line->text, *end;
-	unsigned long first, count;
-	int n = 0;
-
-	for (; *at; at = end) {
-		first = strtoul(at, &end, 10);
-		count = *end == '+' ? strtoul(end + 1, &end, 10) : 1;
-		if (end == at)
-			talk_fail("no ports: %s", at);
-		while (count-- && n < (int)TRACE_CMD_CPUS_MAX)
-			r->ports[n++] = (uint16_t)first++;
-	}
-	r->answer = n;
-}
-
-static void play_line(struct talk_relay *r)
-{
-	char key[64], value[64];
-	const char *at = line->text;
-
-	switch (line->verb) {
-	case TALK_LIMITS:
-		limits(r);
-		break;
-	case TALK_CONNECT:
-		talk_relay_connect(r);
-		break;
-	case TALK_CLIENT_SENDS:
-		talk_relay_client_sends(r, line->bytes, line->len);
-		break;
-	case TALK_CLIENT_EOF:
-		r->client_ended = true;
-		break;
-	case TALK_CLIENT_RESET:
-		r->client_reset = true;
-		break;
-	case TALK_CLIENT_DEAF:
-		r->client_deaf = true;
-		break;
-	case TALK_RELAY_SENT:
-	case TALK_RELAY_SENT_LOOSELY:
-		sent(r);
-		break;
-	case TALK_RELAY_CLOSED:
-		closed(r);
-		break;
-	case TALK_RELAY_CLOSE:
-		if (talk_script_pair(&at, key, value))
-			talk_relay_close(r, reason_of(key), strstr(at, "reset") != NULL);
-		break;
-	case TALK_LEASE_ASKED:
-		asked(r);
-		break;
-	case TALK_LEASE_GRANT:
-		grant(r);
-		break;
-	case TALK_LEASE_REFUSE:
-		r->answer = errno_of(line->text);
-		break;
-	case TALK_ADVANCE:
-		talk_relay_advance(r, line->value);
-		break;
-	case TALK_ROOM:
-		r->room = line->value;
-		break;
-	case TALK_EXPECT:
-		expect(r);
-		break;
-	case TALK_EXPECT_METADATA:
-		same_bytes("the metadata", r->metadata, (size_t)r->metadata_len);
-		break;
-	}
-}
+/* ---- replays ---- */
 
 static bool from_client(const struct talk_line *l)
 {
-	return l->verb == TALK_CLIENT_SENDS || l->verb == TALK_CLIENT_EOF;
+	return l->verb == TALK_CLIENT_SENDS || l->verb == TALK_CLIENT_EOF || l->verb == TALK_USE;
+}
+
+static bool of_lttng(void)
+{
+	return script->line[0].verb == TALK_LTTNG;
 }
 
 /* One replay. Return how many kills it had. */
 static unsigned play(const struct talk_mode *m)
 {
+	const struct talk_player *player = of_lttng() ? &talk_lttng : &talk_trace_cmd;
 	const struct talk_line *end = script->line + script->lines;
-	struct talk_relay r;
 
 	mode = m;
-	talk_relay_start(&r, m);
 	line = NULL;
-	talk_relay_settle(&r);
+	player->start(m, script);
+	if (!of_lttng())
+		player->settle();
 	for (line = script->line; line < end; line++) {
 		bool more = line + 1 < end && from_client(line) && from_client(line + 1);
 
-		play_line(&r);
+		player->play(line);
 		if (!(more && m->merged))
-			talk_relay_settle(&r);
+			player->settle();
 	}
 	line = end - 1;
-	if (r.to_client_seen != r.to_client_len && !r.client_deaf)
-		talk_fail("the relay sent %zu bytes more than the script has",
-			  r.to_client_len - r.to_client_seen);
-	talk_relay_stop(&r);
-	return r.kills;
+	return player->stop(script);
 }
 
 static size_t client_bytes(void)
@@ -382,12 +185,31 @@ static size_t client_bytes(void)
 	return n;
 }
 
-/* A kill at each instant in turn, until a replay ends before the instant. */
-static unsigned play_kills(struct talk_mode m)
+/* A kill at each instant in turn, until a replay ends before the instant. Of LTTng, whose state
+ * memory costs more, at so many of them; -m takes them all. */
+static unsigned play_kills(struct talk_mode m, bool all)
 {
-	for (m.kill_at = 1; play(&m); m.kill_at++)
-		;
-	return m.kill_at - 1;
+	unsigned step = 1, kills = 0;
+
+	m.kill_at = UINT_MAX;
+	play(&m);
+	if (of_lttng() && !all)
+		step = 1 + talk_instants / KILLS_LTTNG;
+	for (m.kill_at = 1 + talk_instants % step; play(&m); m.kill_at += step)
+		kills++;
+	return kills;
+}
+
+/* Cut behind each byte; of long scripts behind every so many. */
+static unsigned play_cuts(void)
+{
+	struct talk_mode m = {.name = "cut", .cut = true};
+	size_t all = client_bytes(), step = 1 + all / 400;
+	unsigned n = 0;
+
+	for (; m.cut_at < all; m.cut_at += step, n++)
+		play(&m);
+	return n;
 }
 
 static bool chosen(const char *only, const char *name)
@@ -409,24 +231,33 @@ static void play_all(const char *only)
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		if (!chosen(only, plain[i].name))
 			continue;
+		/* Each byte of LTTng would map all of the state memory anew. */
+		if (plain[i].torn && plain[i].piece && of_lttng() && client_bytes() > 600)
+			continue;
 		play(&plain[i]);
 		replays++;
 	}
 	for (uint64_t seed = 1; seed <= 16 && chosen(only, "pieces"); seed++, replays++)
 		play(&(struct talk_mode){.name = "pieces", .seed = seed});
+	if (known_layout && !only)
+		return;
 	for (uint64_t seed = 1; seed <= 4 && chosen(only, "torn-pieces"); seed++, replays++)
 		play(&(struct talk_mode){.name = "torn-pieces", .seed = seed, .torn = true});
 	for (uint64_t seed = 1; seed <= 24 && chosen(only, "storm"); seed++, replays++)
 		kills += play(&(struct talk_mode){
 			.name = "storm", .seed = seed, .kill_1_in = seed % 2 ? 7 : 23});
+	if (chosen(only, "cut") && of_lttng())
+		replays += play_cuts();
 	if (chosen(only, "kill"))
-		kills += play_kills((struct talk_mode){.name = "kill"});
+		kills += play_kills((struct talk_mode){.name = "kill"}, only);
 	if (chosen(only, "kill-merged"))
-		kills += play_kills((struct talk_mode){.name = "kill-merged", .merged = true});
+		kills +=
+			play_kills((struct talk_mode){.name = "kill-merged", .merged = true}, only);
 	if (chosen(only, "kill-bytes") && client_bytes() <= 120)
-		kills += play_kills((struct talk_mode){.name = "kill-bytes", .piece = 1});
+		kills += play_kills((struct talk_mode){.name = "kill-bytes", .piece = 1}, only);
 	if (verbose)
-		printf("%s: %u replays, %u kills\n", script->path, replays, kills);
+		printf("%s: %u replays, %u kills%s%.0u\n", script->path, replays, kills,
+		       script->minor ? ", minor " : "", script->minor);
 }
 
 int main(int argc, char **argv)
@@ -447,11 +278,18 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: talk [-v] [-m MODE] SCRIPT...\n");
 		return 2;
 	}
+	setenv("TZ", "UTC0", 1); /* times are part of names in replies */
 	for (; i < argc; i++) {
-		talk_script_load(argv[i], &s);
-		script = &s;
-		play_all(only);
-		talk_script_free(&s);
+		unsigned minor = 0;
+
+		do {
+			talk_script_load(argv[i], minor, &s);
+			script = &s;
+			known_layout = minor;
+			play_all(only);
+			minor = s.minor < s.minor_last ? s.minor + 1 : 0;
+			talk_script_free(&s);
+		} while (minor);
 	}
 	return 0;
 }

@@ -2,48 +2,10 @@
 /* talk_relay.c - the simulated surroundings of a conversation, and the shell's turn. */
 #include "tests/talk/talk_relay.h"
 
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct talk_relay *running; /* whom a kill would strike */
-static jmp_buf death;
-
-/* ---- chance ---- */
-
-static uint64_t chance(struct talk_relay *r)
-{
-	r->random ^= r->random << 13; /* xorshift64 */
-	r->random ^= r->random >> 7;
-	r->random ^= r->random << 17;
-	return r->random;
-}
-
-/* How much of n bytes a system call moves this time. */
-static size_t piece(struct talk_relay *r, size_t n)
-{
-	size_t most = r->mode->piece;
-
-	if (r->mode->seed)
-		most = chance(r) % 8 ? 1 + chance(r) % 40 : 1 + chance(r) % 9000;
-	return most && most < n ? most : n;
-}
-
 /* ---- kills ---- */
-
-/* An instant at which a SIGKILL may strike. */
-static void instant(const char *where)
-{
-	struct talk_relay *r = running;
-
-	(void)where;
-	if (!r)
-		return;
-	r->instants++;
-	if (r->instants == r->mode->kill_at ||
-	    (r->mode->kill_1_in && chance(r) % r->mode->kill_1_in == 0))
-		longjmp(death, 1);
-}
 
 /* Another process maps the state memory: same bytes, another address, no pointer holds. */
 static void reborn(struct talk_relay *r)
@@ -58,12 +20,12 @@ static void reborn(struct talk_relay *r)
 	r->slot = moved;
 	r->wants = 0;
 	r->deadline_ms = 0;
-	r->kills++;
+	r->fate.kills++;
 }
 
 static void tear(struct talk_relay *r)
 {
-	if (r->mode->torn)
+	if (r->fate.mode->torn)
 		reborn(r);
 	conversation_open(r->slot);
 }
@@ -79,7 +41,7 @@ static void op_lease(void *ctx, struct conversation_slot *c, const struct conver
 		talk_fail("the lease was asked for again with other words");
 	r->asked = *want;
 	r->asked_once = true;
-	instant("behind lease");
+	talk_instant("behind lease");
 }
 
 static int op_lease_answer(void *ctx, struct conversation_slot *c, uint16_t *ports, uint32_t max)
@@ -110,7 +72,7 @@ static void op_metadata_append(void *ctx, struct conversation_slot *c, uint64_t 
 	struct talk_relay *r = ctx;
 	size_t known;
 
-	instant("before append");
+	talk_instant("before append");
 	if (r->metadata_ended)
 		talk_fail("metadata behind its end");
 	if (position > r->metadata_len)
@@ -136,7 +98,7 @@ static void op_metadata_end(void *ctx, struct conversation_slot *c)
 	struct talk_relay *r = ctx;
 
 	(void)c;
-	instant("before metadata_end");
+	talk_instant("before metadata_end");
 	r->metadata_ended = true;
 }
 
@@ -145,7 +107,7 @@ static void op_control_ended(void *ctx, struct conversation_slot *c, bool orderl
 {
 	struct talk_relay *r = ctx;
 
-	instant("before control_ended");
+	talk_instant("before control_ended");
 	if (conversation_closing(c))
 		talk_fail("the end was told behind the closing step");
 	if (r->ended && (r->orderly != orderly || r->reason != reason))
@@ -178,13 +140,13 @@ static void check(const struct talk_relay *r)
 	const struct conversation_half *h = conversation_now(r->slot);
 	uint64_t received = conversation_received(h);
 
-	if (received != r->to_relay_taken)
+	if (received != r->peer.to_relay_taken)
 		talk_fail("received is %llu of %zu bytes", (unsigned long long)received,
-			  r->to_relay_taken);
+			  r->peer.to_relay_taken);
 	if (h->consumed > received || received - h->consumed > STATE_RING)
 		talk_fail("consumed is out of range");
 	for (uint64_t at = h->consumed; at < received; at++)
-		if (r->slot->ring[at & (STATE_RING - 1)] != r->to_relay[at])
+		if (r->slot->ring[at & (STATE_RING - 1)] != r->peer.to_relay[at])
 			talk_fail("the ring is wrong at %llu", (unsigned long long)at);
 	if (conversation_sent(h) > h->reply_len || h->reply_len > STATE_REPLY)
 		talk_fail("sent is out of range");
@@ -192,58 +154,6 @@ static void check(const struct talk_relay *r)
 		talk_fail("metadata counted before it was appended");
 	if (h->closing && (!r->ended || h->closing != 1u + r->reason))
 		talk_fail("closing was committed before the end was told");
-}
-
-/* ---- system calls ---- */
-
-/* recvmmsg() of one message. 1; 0: nothing there; -1: the connection was reset. */
-static int receive(struct talk_relay *r, struct mmsghdr *m)
-{
-	size_t there = r->to_relay_len - r->to_relay_taken, n = 0, room = 0;
-
-	instant("before receive");
-	for (size_t i = 0; i < m->msg_hdr.msg_iovlen; i++)
-		room += m->msg_hdr.msg_iov[i].iov_len;
-	if (!there && r->client_reset)
-		return -1;
-	if (!there && !r->client_ended)
-		return 0;
-	there = there < room ? there : room;
-	there = there ? piece(r, there) : 0;
-	for (size_t i = 0; i < m->msg_hdr.msg_iovlen && n < there; i++) {
-		const struct iovec *v = &m->msg_hdr.msg_iov[i];
-		size_t part = there - n < v->iov_len ? there - n : v->iov_len;
-
-		memcpy(v->iov_base, r->to_relay + r->to_relay_taken + n, part);
-		n += part;
-	}
-	r->to_relay_taken += n;
-	m->msg_len = (unsigned)n;
-	instant("behind receive");
-	return 1;
-}
-
-/* sendmmsg() of one message. 1; 0: no room; -1: the peer is gone. */
-static int transmit(struct talk_relay *r, struct mmsghdr *m)
-{
-	const struct iovec *v = &m->msg_hdr.msg_iov[0];
-	size_t n;
-
-	instant("before send");
-	if (r->client_deaf)
-		return -1;
-	if (r->mode->seed && chance(r) % 5 == 0)
-		return 0;
-	n = piece(r, v->iov_len);
-	r->to_client = realloc(r->to_client, r->to_client_len + n);
-	if (!r->to_client)
-		abort();
-	memcpy(r->to_client + r->to_client_len, v->iov_base, n);
-	r->to_client_len += n;
-	r->writes++;
-	m->msg_len = (unsigned)n;
-	instant("behind send");
-	return 1;
 }
 
 /* ---- turns ---- */
@@ -259,8 +169,8 @@ static bool receive_all(struct talk_relay *r)
 		m = conversation_prepare_receive(r->slot, r->now_ms);
 		if (!m)
 			return false;
-		n = receive(r, m);
-		if (n > 0 && m->msg_len && (r->mode->piece || r->mode->seed))
+		n = talk_peer_receive(&r->peer, &r->fate, m);
+		if (n > 0 && m->msg_len && (r->fate.mode->piece || r->fate.mode->seed))
 			return false; /* the budget is spent: look at this piece alone */
 		if (n > 0 && m->msg_len)
 			continue;
@@ -284,7 +194,7 @@ static void send_all(struct talk_relay *r)
 		m = conversation_prepare_send(r->slot);
 		if (!m)
 			return;
-		n = transmit(r, m);
+		n = talk_peer_transmit(&r->peer, &r->fate, m);
 		if (n < 0)
 			conversation_note_unsendable(r->slot);
 		if (n <= 0)
@@ -324,7 +234,7 @@ static struct progress progress(const struct talk_relay *r)
 	conversation_trace_cmd(r->slot, &s);
 	p.received = conversation_received(h);
 	p.consumed = h->consumed;
-	p.sent = r->to_client_len + conversation_sent(h);
+	p.sent = r->peer.to_client_len + conversation_sent(h);
 	p.metadata = h->metadata;
 	p.replies = h->reply_len;
 	p.state = s.state;
@@ -347,16 +257,16 @@ void talk_relay_settle(struct talk_relay *r)
 
 	do {
 		before = progress(r);
-		running = r;
-		if (setjmp(death)) {
-			running = NULL;
+		talk_alive = &r->fate;
+		if (setjmp(talk_death)) {
+			talk_alive = NULL;
 			reborn(r);
 			check(r);
 			still = 0;
 			continue;
 		}
 		turn(r);
-		running = NULL;
+		talk_alive = NULL;
 		check(r);
 		/* Random sends may find no room a few times in a row. */
 		still = moving(r, &before) ? 0 : still + 1;
@@ -384,26 +294,17 @@ void talk_relay_advance(struct talk_relay *r, uint64_t ms)
 	}
 }
 
-void talk_relay_client_sends(struct talk_relay *r, const uint8_t *bytes, size_t len)
-{
-	r->to_relay = realloc(r->to_relay, r->to_relay_len + len + 1);
-	if (!r->to_relay)
-		abort();
-	memcpy(r->to_relay + r->to_relay_len, bytes, len);
-	r->to_relay_len += len;
-}
-
 void talk_relay_close(struct talk_relay *r, enum close_reason reason, bool reset)
 {
 	const struct conversation_env env = {.ops = &ops, .ctx = r, .limits = &r->limits};
 
 	while (!conversation_closing(r->slot)) {
-		running = r;
-		if (!setjmp(death))
+		talk_alive = &r->fate;
+		if (!setjmp(talk_death))
 			conversation_close(r->slot, reason, reset, &env);
 		else
 			reborn(r);
-		running = NULL;
+		talk_alive = NULL;
 	}
 }
 
@@ -412,17 +313,14 @@ void talk_relay_close(struct talk_relay *r, enum close_reason reason, bool reset
 static void forget_connection(struct talk_relay *r)
 {
 	free(r->slot);
-	free(r->to_relay);
-	free(r->to_client);
 	r->slot = NULL;
-	r->to_relay = r->to_client = NULL;
+	talk_peer_free(&r->peer);
 }
 
 void talk_relay_start(struct talk_relay *r, const struct talk_mode *mode)
 {
 	memset(r, 0, sizeof(*r));
-	r->mode = mode;
-	r->random = mode->seed ? mode->seed * 0x9e3779b97f4a7c15 : 1;
+	talk_fate_start(&r->fate, mode);
 	r->now_ms = 1000000;
 	r->limits = (struct trace_cmd_limits){
 		.handshake_timeout_ms = 10000,
@@ -431,7 +329,7 @@ void talk_relay_start(struct talk_relay *r, const struct talk_mode *mode)
 		.metadata_max = 64 * 1024 * 1024,
 		.cpus_max = 4096,
 	};
-	conversation_fault = instant;
+	conversation_fault = talk_instant;
 	talk_relay_connect(r);
 }
 
@@ -443,10 +341,6 @@ void talk_relay_connect(struct talk_relay *r)
 		abort();
 	memset(r->slot, 0, sizeof(*r->slot));
 	r->slot->accepted_ms = r->now_ms;
-	r->to_relay_len = r->to_relay_taken = 0;
-	r->to_client_len = r->to_client_seen = 0;
-	r->writes = 0;
-	r->client_ended = r->client_reset = r->client_deaf = false;
 	memset(&r->asked, 0, sizeof(r->asked));
 	r->asked_once = false;
 	r->answer = 0;

@@ -11,6 +11,7 @@
 
 static const char *current_path;
 static int current_line;
+static unsigned current_minor;
 
 __attribute__((noreturn, format(printf, 1, 2))) static void mistake(const char *fmt, ...)
 {
@@ -61,6 +62,12 @@ static void put_u32(struct buffer *b, uint64_t v)
 {
 	for (int shift = 24; shift >= 0; shift -= 8)
 		put_u8(b, (unsigned)(v >> shift));
+}
+
+static void put_u64(struct buffer *b, uint64_t v)
+{
+	put_u32(b, v >> 32);
+	put_u32(b, v);
 }
 
 static uint64_t number(const char **at)
@@ -134,7 +141,103 @@ static bool word(const char **at, const char *prefix)
 	return true;
 }
 
-static void put_tokens(struct buffer *b, const char **at, bool group);
+/* Where a list of tokens ends. */
+enum until { LINE = 0, GROUP = ')', MESSAGE = ']' };
+
+static void put_tokens(struct buffer *b, const char **at, enum until until);
+
+/* ---- LTTng ---- */
+
+/* A text in a field of n bytes, with garbage behind its NUL. */
+static void put_field(struct buffer *b, const char **at)
+{
+	uint64_t n = number(at);
+	size_t from = b->len;
+
+	if (**at != '"')
+		mistake("a text was expected at '%s'", *at);
+	put_string(b, at);
+	if (b->len - from > n)
+		mistake("the text is longer than its field");
+	if (b->len - from < n)
+		put_u8(b, 0);
+	while (b->len - from < n)
+		put_u8(b, 0xdf);
+}
+
+/* A control message: its header, then what stands between the brackets. */
+static bool put_message(struct buffer *b, const char **at)
+{
+	static const struct {
+		const char *name;
+		unsigned command;
+	} names[] = {{"ADD_STREAM", 1},      {"CREATE_SESSION", 2},
+		     {"START_DATA", 3},      {"VERSION", 5},
+		     {"SEND_METADATA", 6},   {"CLOSE_STREAM", 7},
+		     {"DATA_PENDING", 8},    {"QUIESCENT", 9},
+		     {"BEGIN", 10},          {"END", 11},
+		     {"SEND_INDEX", 13},     {"STREAMS_SENT", 16},
+		     {"RESET_METADATA", 17}, {"ROTATE_STREAMS", 18},
+		     {"CREATE_CHUNK", 19},   {"CLOSE_CHUNK", 20},
+		     {"CHUNK_EXISTS", 21},   {"CONFIGURATION", 22}};
+	struct buffer body = {0};
+	uint64_t command = 0, size = 0;
+	bool sized, found = false;
+
+	if (word(at, "cmd:")) {
+		command = number(at);
+		found = true;
+	}
+	for (size_t i = 0; !found && i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t n = strlen(names[i].name);
+
+		if (strncmp(*at, names[i].name, n) != 0 || !strchr("=[", (*at)[n]))
+			continue;
+		command = names[i].command;
+		*at += n;
+		found = true;
+	}
+	if (!found)
+		return false;
+	sized = word(at, "=");
+	if (sized)
+		size = number(at);
+	if (!word(at, "["))
+		mistake("'[' was expected at '%s'", *at);
+	put_tokens(&body, at, MESSAGE);
+	(*at)++;
+	put_u64(b, 0xdfdfdfdfdfdfdfdf); /* nobody looks at the circuit */
+	put_u64(b, sized ? size : body.len);
+	put_u32(b, command);
+	put_u32(b, 0xdfdfdfdf);
+	put(b, body.bytes, body.len);
+	free(body.bytes);
+	return true;
+}
+
+static bool put_lttng(struct buffer *b, const char **at)
+{
+	uint64_t n;
+
+	if (put_message(b, at))
+		return true;
+	if (word(at, "field:")) {
+		put_field(b, at);
+	} else if (word(at, "u64:")) {
+		put_u64(b, number(at));
+	} else if (word(at, "minor")) {
+		put_u32(b, current_minor);
+	} else if (word(at, "stream:")) { /* handles, as talk_lttng_relay.c gives them */
+		n = number(at);
+		put_u64(b, (100 + n) << 24 | n);
+	} else if (word(at, "session:")) {
+		n = number(at);
+		put_u64(b, (1 + n) << 24 | n);
+	} else {
+		return false;
+	}
+	return true;
+}
 
 static void put_token(struct buffer *b, const char **at)
 {
@@ -144,7 +247,7 @@ static void put_token(struct buffer *b, const char **at)
 	if (**at == '"') {
 		put_string(b, at);
 	} else if (word(at, "(")) {
-		put_tokens(&part, at, true);
+		put_tokens(&part, at, GROUP);
 		if (!word(at, ")*"))
 			mistake("')*N' was expected");
 		for (n = number(at); n; n--)
@@ -168,6 +271,8 @@ static void put_token(struct buffer *b, const char **at)
 		put_ports(b, at, 2);
 	} else if (word(at, "v3-ports:")) {
 		put_ports(b, at, 3);
+	} else if (put_lttng(b, at)) {
+		;
 	} else if (isxdigit((unsigned char)(*at)[0]) && isxdigit((unsigned char)(*at)[1])) {
 		char hex[3] = {(*at)[0], (*at)[1], 0};
 
@@ -176,16 +281,20 @@ static void put_token(struct buffer *b, const char **at)
 	} else {
 		mistake("no bytes: '%s'", *at);
 	}
-	if (**at && !isspace((unsigned char)**at) && **at != ')')
+	if (**at && !isspace((unsigned char)**at) && **at != GROUP && **at != MESSAGE)
 		mistake("a space was expected at '%s'", *at);
 }
 
-static void put_tokens(struct buffer *b, const char **at, bool group)
+static void put_tokens(struct buffer *b, const char **at, enum until until)
 {
 	for (;;) {
 		while (isspace((unsigned char)**at))
 			(*at)++;
-		if (!**at || (group && **at == ')'))
+		if (until && **at == (char)until)
+			return;
+		if (!**at && until)
+			mistake("'%c' is missing", until);
+		if (!**at)
 			return;
 		put_token(b, at);
 	}
@@ -215,6 +324,11 @@ static const struct form {
 	{{"room", NULL}, TALK_ROOM, VALUE},
 	{{"expect", "metadata"}, TALK_EXPECT_METADATA, BYTES},
 	{{"expect", NULL}, TALK_EXPECT, TEXT},
+	{{"lttng", NULL}, TALK_LTTNG, TEXT},
+	{{"use", NULL}, TALK_USE, TEXT},
+	{{"lease", "hold"}, TALK_LEASE_HOLD, NOTHING},
+	{{"worker", NULL}, TALK_WORKER, TEXT},
+	{{"order", NULL}, TALK_ORDER, TEXT},
 };
 
 static const char *match(const char *at, const char *w)
@@ -256,7 +370,7 @@ static void read_line(char *text, struct talk_line *ret)
 		break;
 	case BYTES:
 		if (strcmp(rest, "nothing") != 0)
-			put_tokens(&b, &rest, false);
+			put_tokens(&b, &rest, LINE);
 		ret->bytes = b.bytes;
 		ret->len = b.len;
 		break;
@@ -287,7 +401,25 @@ static void trim(char *text)
 		text[--n] = '\0';
 }
 
-void talk_script_load(const char *path, struct talk_script *ret)
+/* "minor=4-7": all of them are played, one after the other. */
+static void read_minors(struct talk_script *s)
+{
+	const char *at = strstr(s->line[0].text, "minor=");
+	char *end;
+
+	if (s->line[0].verb != TALK_LTTNG)
+		return;
+	if (!at)
+		mistake("minor=N or minor=N-M is missing");
+	s->minor = s->minor_last = (unsigned)strtoul(at + 6, &end, 10);
+	if (*end == '-')
+		s->minor_last = (unsigned)strtoul(end + 1, NULL, 10);
+	if (!current_minor)
+		current_minor = s->minor;
+	s->minor = current_minor;
+}
+
+void talk_script_load(const char *path, unsigned minor, struct talk_script *ret)
 {
 	struct talk_script s = {.path = path};
 	char *raw = NULL, *whole = NULL;
@@ -296,6 +428,7 @@ void talk_script_load(const char *path, struct talk_script *ret)
 
 	current_path = path;
 	current_line = 0;
+	current_minor = minor;
 	if (!f)
 		mistake("cannot be opened");
 	while (getline(&raw, &cap, f) >= 0) {
@@ -317,6 +450,8 @@ void talk_script_load(const char *path, struct talk_script *ret)
 		if (len) {
 			s.line = grown(s.line, (s.lines + 1) * sizeof(s.line[0]));
 			read_line(whole, &s.line[s.lines++]);
+			if (s.lines == 1)
+				read_minors(&s);
 		}
 		len = 0;
 	}

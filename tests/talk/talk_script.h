@@ -29,6 +29,12 @@ enum talk_verb {
 	TALK_ROOM,               /* number: bytes of metadata the worker can take altogether */
 	TALK_EXPECT,             /* text: KEY=VALUE... */
 	TALK_EXPECT_METADATA,    /* bytes */
+	/* LTTng */
+	TALK_LTTNG,      /* text: KEY=VALUE...; the first line of its scripts */
+	TALK_USE,        /* text: a connection's name */
+	TALK_LEASE_HOLD, /* sessiond-lite answers later */
+	TALK_WORKER,     /* text: holds | applies | data STREAM SEQ */
+	TALK_ORDER,      /* text: TYPE KEY=VALUE... */
 };
 
 struct talk_line {
@@ -44,9 +50,11 @@ struct talk_script {
 	const char *path;
 	struct talk_line *line; /* owned */
 	size_t lines;
+	unsigned minor, minor_last; /* LTTng: the one that is played, and the last to play */
 };
 
-void talk_script_load(const char *path, struct talk_script *ret);
+/* @minor: of LTTng, as which the script is read; 0: as the first that it names. */
+void talk_script_load(const char *path, unsigned minor, struct talk_script *ret);
 void talk_script_free(struct talk_script *s);
 
 /* "10s", "64M", "500": with s, m, h (to milliseconds) or K, M (to bytes); else -1. */
