@@ -261,6 +261,7 @@ struct source_half {
 struct source_slot {
 	_Atomic uint64_t id;           /* [S] 0: free */
 	_Atomic uint32_t done;         /* [F] */
+	_Atomic uint32_t kept;         /* [F] before done: viewers may read it, not to be freed */
 	_Atomic uint32_t cpus;         /* [S] its streams; of LTTng it grows, after the list has */
 	uint64_t number;               /* [S] N: never repeats under this output.dir */
 	struct state_ref conversation; /* [S] */

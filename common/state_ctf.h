@@ -27,6 +27,7 @@
 #define CTF_PATH   512u       /* bytes of a base path, or of a stream's path below its chunk */
 #define CTF_DIR    1024u      /* bytes of a directory below output.dir, NUL included */
 #define CTF_CHUNKS 4u         /* trace chunks of a source that exist at once */
+#define CTF_PAST   4u         /* finished ones that viewers may still read */
 #define CTF_RING   (2u << 20) /* bytes of a source's ring of orders; power of two */
 /* The worker gives the ring's memory back part by part, once it has applied the orders in one; it
  * must not meet what the front loop writes. So orders that wait take two parts less than the ring.
@@ -132,6 +133,12 @@ struct ctf_announced {
 	char path[CTF_CATALOG_PATH]; /* of its directory, below output.dir */
 };
 
+/* A chunk that is finished: where a viewer that is behind finds its files. */
+struct ctf_past {
+	uint64_t serial; /* 0: free */
+	char dir[CTF_DIR];
+};
+
 struct ctf_source_half {
 	uint64_t ordered;   /* position behind the last order that changed this half: one that is
 			       applied again after a kill finds itself here */
@@ -146,6 +153,7 @@ struct ctf_source_half {
 	struct ctf_chunk gone;
 	struct ctf_chunk chunk[CTF_CHUNKS];
 	struct ctf_announced announced[CTF_ANNOUNCED];
+	struct ctf_past past[CTF_PAST]; /* the oldest gives way */
 };
 
 struct ctf_source_slot {
@@ -240,6 +248,8 @@ struct ctf_stream_half {
 	uint64_t metadata_partial; /* metadata: bytes of a packet that is not whole yet, behind
 				      position */
 	uint64_t metadata_version;
+	/* The file that was the last in the chunk it left. */
+	uint64_t left_serial, left_file;
 	/* Armed by CTF_ORDER_ROTATE. */
 	uint32_t rotating;  /* 1: to_chunk is due */
 	uint32_t to_chunk;  /* 1 + index; 0: to no chunk */

@@ -28,6 +28,7 @@ struct viewer_attachment {
 	uint64_t born;    /* ring position behind the request that made it */
 	uint64_t sent;    /* published streams that the viewer has been told of */
 	uint64_t last;    /* 1 + index of the slot of the last of those */
+	uint64_t over;    /* the viewer has been told that it is over */
 };
 
 /* A stream that the viewer has been told of. */

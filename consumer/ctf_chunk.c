@@ -242,6 +242,17 @@ static void leave(struct ctf_source *s, uint32_t chunk)
 	}
 }
 
+static void remember(struct ctf_source_half *h, const struct ctf_chunk *c)
+{
+	struct ctf_past *to = &h->past[0];
+
+	for (uint32_t i = 1; i < CTF_PAST; i++)
+		if (h->past[i].serial < to->serial)
+			to = &h->past[i];
+	to->serial = c->serial;
+	memcpy(to->dir, c->dir, sizeof(to->dir));
+}
+
 static int finish(struct ctf_source *s, uint32_t i)
 {
 	const struct ctf_source_half *now = ctf_source_now(s->ctf);
@@ -268,6 +279,8 @@ static int finish(struct ctf_source *s, uint32_t i)
 	if (!removed)
 		ctf_announce_add(s, h, &now->chunk[i], &sum);
 	h->gone = h->chunk[i];
+	if (!removed)
+		remember(h, &h->chunk[i]);
 	memset(&h->chunk[i], 0, sizeof(h->chunk[i]));
 	if (h->current == i + 1)
 		h->current = 0;

@@ -206,6 +206,10 @@ static void flip(struct ctf_stream *t, uint32_t to)
 		h->chunk_base.pages -=
 			packets < h->chunk_base.pages ? packets : h->chunk_base.pages;
 	}
+	if (h->ctf.chunk) {
+		h->ctf.left_serial = h->ctf.chunk_serial;
+		h->ctf.left_file = h->ctf.file;
+	}
 	h->ctf.chunk = to;
 	h->ctf.chunk_serial = to ? sh->chunk[to - 1].serial : 0;
 	h->chunk_number = (uint32_t)h->ctf.chunk_serial;

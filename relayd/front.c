@@ -33,6 +33,7 @@ enum event {
 	EVENT_CONNECTION_CLOSED,
 	EVENT_CHUNK,
 	EVENT_FINISHED,
+	EVENT_UNVIEWED,
 	EVENT_STOPPED,
 	EVENT_HOLD,
 	EVENT_RELEASE,
@@ -234,6 +235,9 @@ static void on_event(struct mpsc_node *node, void *arg)
 	case EVENT_FINISHED:
 		source_front_finished(r, m->ref);
 		break;
+	case EVENT_UNVIEWED:
+		source_front_released(r, m->ref);
+		break;
 	case EVENT_STOPPED:
 		if (++r->workers_stopped == r->worker_count)
 			end_loop(r);
@@ -270,6 +274,11 @@ static void event_viewer_closed(void *ctx, struct state_ref conversation)
 	post(ctx, &(struct event_message){.event = EVENT_CONNECTION_CLOSED, .ref = conversation});
 }
 
+static void event_unviewed(void *ctx, struct state_ref source)
+{
+	post(ctx, &(struct event_message){.event = EVENT_UNVIEWED, .ref = source});
+}
+
 static int start_live(struct relay *r)
 {
 	return live_start(
@@ -277,7 +286,9 @@ static int start_live(struct relay *r)
 				      .output_fd = r->output_fd,
 				      .counters = r->counters,
 				      .handshake_ms = (uint32_t)r->limits.handshake_timeout_ms,
+				      .patience_ms = (uint32_t)r->lttng_limits.stall_timeout_ms,
 				      .closed = event_viewer_closed,
+				      .released = event_unviewed,
 				      .ctx = r},
 		&r->live);
 }

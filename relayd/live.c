@@ -24,11 +24,18 @@
 #include "relayd/live_files.h"
 #include "relayd/live_turn.h"
 
-/* A connection on its way to the thread. */
+/* A connection on its way to the thread, or a source that is to be released. */
 struct arrival {
 	struct mpsc_node node;
 	struct state_ref ref;
-	int fd; /* owned */
+	int fd; /* owned; -1: ref is a source */
+};
+
+/* A source that has ended, and may have viewers. */
+struct leaving {
+	struct state_ref ref;
+	int64_t since_ms; /* its end, or when a viewer last got something of it */
+	struct leaving *next;
 };
 
 struct viewer {
@@ -56,11 +63,79 @@ struct live {
 	_Atomic bool stop;
 	struct viewer *viewers;
 	struct viewer **at; /* by conversation slot index; NULL: none */
+	struct leaving *leaving;
+	uv_timer_t look; /* at those */
 };
 
 static int64_t monotonic_ms(void)
 {
 	return (int64_t)(uv_hrtime() / 1000000);
+}
+
+/* ---- sources that have ended ---- */
+
+#define LOOK_MS 100
+
+static bool is_viewed(const struct live *l, const struct leaving *e)
+{
+	const struct source_slot *slot = state_source(l->config.st, e->ref);
+	const struct session_slot *session = slot ? state_session_of(l->config.st, slot) : NULL;
+
+	int64_t patience = l->config.patience_ms;
+
+	if (!slot || (session && atomic_load(&session->ending)) ||
+	    (patience && monotonic_ms() - e->since_ms >= patience))
+		return false;
+	for (const struct viewer *v = l->viewers; v; v = v->next) {
+		struct live_viewer s;
+
+		live_turn_viewer(v->slot, &s);
+		if (live_viewer_needs(&s, v->memory, conversation_now(v->slot)->consumed,
+				      ctf_handle(e->ref.index, e->ref.id)))
+			return true;
+	}
+	return false;
+}
+
+static void on_look(uv_timer_t *timer)
+{
+	struct live *l = timer->data;
+
+	for (struct leaving **at = &l->leaving, *e; (e = *at);) {
+		if (is_viewed(l, e)) {
+			at = &e->next;
+			continue;
+		}
+		*at = e->next;
+		l->config.released(l->config.ctx, e->ref);
+		free(e);
+	}
+	if (!l->leaving)
+		uv_timer_stop(timer);
+}
+
+static void begin_leaving(struct live *l, struct state_ref source)
+{
+	struct leaving *e = calloc(1, sizeof(*e));
+
+	if (!e) {
+		l->config.released(l->config.ctx, source);
+		return;
+	}
+	e->ref = source;
+	e->since_ms = monotonic_ms();
+	e->next = l->leaving;
+	l->leaving = e;
+	(void)uv_timer_start(&l->look, on_look, LOOK_MS, LOOK_MS); /* cannot fail */
+	on_look(&l->look);
+}
+
+/* A viewer has got something of a session. Of one that has ended there is not much more. */
+static void note_progress(struct live *l, uint64_t session)
+{
+	for (struct leaving *e = l->leaving; e; e = e->next)
+		if (ctf_handle(e->ref.index, e->ref.id) == session)
+			e->since_ms = monotonic_ms();
 }
 
 /* ---- facts; ctx: the viewer ---- */
@@ -107,13 +182,19 @@ static bool fact_stream(void *ctx, uint64_t handle, struct live_stream *ret)
 
 static void fact_start(void *ctx, struct viewer_cursor *c, bool now)
 {
+	note_progress(((struct viewer *)ctx)->live, c->session);
 	live_files_start(((struct viewer *)ctx)->files, c, now);
 }
 
 static enum live_next fact_next(void *ctx, uint32_t i, struct viewer_cursor *c,
 				struct live_record *ret)
 {
-	return live_files_next(((struct viewer *)ctx)->files, i, c, ret);
+	struct viewer *v = ctx;
+	enum live_next r = live_files_next(v->files, i, c, ret);
+
+	if (r == LIVE_NEXT_RECORD)
+		note_progress(v->live, c->session);
+	return r;
 }
 
 static int fact_packet(void *ctx, uint32_t i, const struct viewer_cursor *c, uint64_t offset,
@@ -125,7 +206,12 @@ static int fact_packet(void *ctx, uint32_t i, const struct viewer_cursor *c, uin
 static int fact_metadata(void *ctx, uint32_t i, struct viewer_cursor *c, uint8_t *to, uint32_t max,
 			 bool *ret_over)
 {
-	return live_files_metadata(((struct viewer *)ctx)->files, i, c, to, max, ret_over);
+	struct viewer *v = ctx;
+	int r = live_files_metadata(v->files, i, c, to, max, ret_over);
+
+	if (r > 0 && to)
+		note_progress(v->live, c->session);
+	return r;
 }
 
 /* Pages that must not fail once they are written to; more than asked, in steps. */
@@ -359,9 +445,16 @@ static void on_arrival(struct mpsc_node *node, void *ctx)
 {
 	struct arrival *a = caa_container_of(node, struct arrival, node);
 	struct live *l = ctx;
-	struct conversation_slot *slot = state_conversation(l->config.st, a->ref);
+	struct conversation_slot *slot;
 	int r;
 
+	if (a->fd < 0) {
+		if (!atomic_load(&l->stop))
+			begin_leaving(l, a->ref);
+		free(a);
+		return;
+	}
+	slot = state_conversation(l->config.st, a->ref);
 	if (!slot || atomic_load(&slot->done) || l->at[a->ref.index] || atomic_load(&l->stop)) {
 		close(a->fd); /* it is over, or was handed over before, or all is over */
 		free(a);
@@ -390,6 +483,13 @@ static void on_wake(uv_async_t *wake)
 		live_turn_close(v->slot, CLOSE_shutdown);
 		finish(v);
 	}
+	while (l->leaving) {
+		struct leaving *e = l->leaving;
+
+		l->leaving = e->next;
+		free(e);
+	}
+	uv_close((uv_handle_t *)&l->look, NULL);
 	uv_close((uv_handle_t *)wake, NULL);
 }
 
@@ -424,12 +524,15 @@ int live_start(const struct live_config *config, struct live **ret)
 	if (r < 0)
 		goto no_wake;
 	l->wake.data = l;
+	(void)uv_timer_init(&l->loop, &l->look); /* cannot fail */
+	l->look.data = l;
 	r = uv_thread_create(&l->thread, thread_main, l);
 	if (r < 0)
 		goto no_thread;
 	*ret = l;
 	return 0;
 no_thread:
+	uv_close((uv_handle_t *)&l->look, NULL);
 	uv_close((uv_handle_t *)&l->wake, NULL);
 	uv_run(&l->loop, UV_RUN_DEFAULT);
 no_wake:
@@ -441,17 +544,27 @@ no_loop:
 	return r;
 }
 
-int live_connection(struct live *l, struct state_ref conversation, int fd)
+static int arrive(struct live *l, struct state_ref ref, int fd)
 {
 	struct arrival *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
-	a->ref = conversation;
+	a->ref = ref;
 	a->fd = fd;
 	if (mpsc_push(&l->arrivals, &a->node))
 		uv_async_send(&l->wake);
 	return 0;
+}
+
+int live_connection(struct live *l, struct state_ref conversation, int fd)
+{
+	return arrive(l, conversation, fd);
+}
+
+int live_release(struct live *l, struct state_ref source)
+{
+	return arrive(l, source, -1);
 }
 
 void live_stop(struct live *l)

@@ -37,6 +37,7 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 	struct ctf_source_half half;
 	struct source_front_half control;
 	struct ctf_front_half front;
+	struct source_half place;
 
 	/* What the front loop says of it is there once it has a worker. */
 	if (!s || s->protocol != PROTOCOL_LTTNG || !atomic_load(&s->worker))
@@ -51,7 +52,8 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 	ret->entry.streams = (uint32_t)half.published;
 	copy_text(ret->entry.host, sizeof(ret->entry.host), c->host);
 	copy_text(ret->entry.name, sizeof(ret->entry.name), c->session_name);
-	ret->over = atomic_load(&s->done) ||
+	source_read(s, &place);
+	ret->over = atomic_load(&s->done) || place.finished ||
 		    (control.control_ended && atomic_load(&c->applied) >= front.ordered);
 	return !c->snapshot && atomic_load(&s->id) == ctf_handle_id(handle);
 }
@@ -139,16 +141,46 @@ bool live_catalog_where(const struct state *st, uint64_t handle, struct live_whe
 	path = ctf_place_stream(st->ctf_source[s->source.index].minor, c->path);
 	copy_text(ret->path, sizeof(ret->path), path ? path : "");
 	copy_text(ret->name, sizeof(ret->name), c->name);
+	ret->last_serial = ret->stream.ctf.chunk_serial;
+	ret->last_file = ret->stream.ctf.file;
+	if (!ret->last_serial) {
+		ret->last_serial = ret->stream.ctf.left_serial;
+		ret->last_file = ret->stream.ctf.left_file;
+	}
 	ret->over = ret->stream.state == STREAM_ENDED ||
 		    (c->metadata ? ret->stream.ctf.closed : complete(&ret->stream.ctf));
 	return atomic_load(&s->id) == ctf_handle_id(handle);
 }
 
-const struct ctf_chunk *live_where_chunk(const struct live_where *w, uint64_t serial)
+const char *live_where_dir(const struct live_where *w, uint64_t serial, const char **ret_moving_to)
 {
-	for (uint32_t i = 0; i < CTF_CHUNKS; i++)
-		if (w->source.chunk[i].state != CTF_CHUNK_FREE &&
-		    w->source.chunk[i].serial == serial)
-			return &w->source.chunk[i];
+	*ret_moving_to = "";
+	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
+		const struct ctf_chunk *c = &w->source.chunk[i];
+
+		if (c->state != CTF_CHUNK_FREE && c->serial == serial) {
+			*ret_moving_to = c->moving_to;
+			return c->dir;
+		}
+	}
+	for (uint32_t i = 0; i < CTF_PAST; i++)
+		if (serial && w->source.past[i].serial == serial)
+			return w->source.past[i].dir;
 	return NULL;
+}
+
+uint64_t live_where_next(const struct live_where *w, uint64_t serial)
+{
+	uint64_t found = 0;
+
+	for (uint32_t i = 0; i < CTF_CHUNKS + CTF_PAST; i++) {
+		const struct ctf_chunk *c = &w->source.chunk[i < CTF_CHUNKS ? i : 0];
+		uint64_t at = i >= CTF_CHUNKS              ? w->source.past[i - CTF_CHUNKS].serial
+			      : c->state != CTF_CHUNK_FREE ? c->serial
+							   : 0;
+
+		if (at > serial && (!found || at < found))
+			found = at;
+	}
+	return found;
 }

@@ -33,12 +33,16 @@ struct live_where {
 	struct ctf_source_half source;
 	uint64_t tracefile_size, tracefile_count;
 	char path[CTF_PATH], name[CTF_NAME];
-	bool over; /* nothing will be added */
+	uint64_t last_serial, last_file; /* the file being filled, or filled last */
+	bool over;                       /* nothing will be added */
 };
 
 bool live_catalog_where(const struct state *st, uint64_t handle, struct live_where *ret);
 
-/* The chunk of a serial number, NULL: it is not in the table. */
-const struct ctf_chunk *live_where_chunk(const struct live_where *w, uint64_t serial);
+/* The directory of the chunk with this serial number, NULL: nobody knows. *ret_moving_to: where it
+ * may be already, or "". */
+const char *live_where_dir(const struct live_where *w, uint64_t serial, const char **ret_moving_to);
+/* The oldest chunk behind this one that has a directory; 0: none. */
+uint64_t live_where_next(const struct live_where *w, uint64_t serial);
 
 #endif

@@ -134,14 +134,14 @@ static int open_place(struct live_files *f, const char *place, const char *path)
 /* The stream's directory in a chunk, wherever that lies at this moment. */
 static int open_dir(struct live_files *f, uint64_t serial)
 {
-	const struct ctf_chunk *chunk = live_where_chunk(&f->where, serial);
+	const char *moving_to, *dir = live_where_dir(&f->where, serial, &moving_to);
 	int fd;
 
-	if (!chunk)
+	if (!dir)
 		return -ENOENT;
-	fd = open_place(f, chunk->dir, f->where.path);
-	if (fd == -ENOENT && chunk->moving_to[0])
-		fd = open_place(f, chunk->moving_to, f->where.path);
+	fd = open_place(f, dir, f->where.path);
+	if (fd == -ENOENT && *moving_to)
+		fd = open_place(f, moving_to, f->where.path);
 	return fd;
 }
 
@@ -245,14 +245,23 @@ static bool is_waiting(const struct search *s)
 	return false;
 }
 
+/* The last tracefile in a chunk, if that is known. */
+static bool last_file(const struct search *s, uint64_t serial, uint64_t *ret)
+{
+	if (s->gone || !serial)
+		return false;
+	*ret = serial == s->f->where.last_serial ? s->f->where.last_file : now(s)->left_file;
+	return serial == s->f->where.last_serial || serial == now(s)->left_serial;
+}
+
 /* The oldest tracefile that is left in a chunk. */
 static uint64_t oldest_file(const struct search *s, uint64_t serial)
 {
-	uint64_t count = s->f->where.tracefile_count;
+	uint64_t count = s->f->where.tracefile_count, last;
 
-	if (s->gone || serial != now(s)->chunk_serial || !s->f->where.tracefile_size || !count)
+	if (!last_file(s, serial, &last) || !s->f->where.tracefile_size || !count)
 		return 0;
-	return now(s)->file >= count ? now(s)->file - count + 1 : 0;
+	return last >= count ? last - count + 1 : 0;
 }
 
 static bool to_chunk(struct search *s, uint64_t serial)
@@ -267,32 +276,29 @@ static bool to_chunk(struct search *s, uint64_t serial)
 static bool next_chunk(struct search *s)
 {
 	const struct live_where *w = &s->f->where;
-	uint64_t found = 0;
+	const char *moving_to;
+	uint64_t found, last;
 
 	if (s->gone)
 		return false;
-	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
-		uint64_t serial = w->source.chunk[i].serial;
-
-		if (w->source.chunk[i].state != CTF_CHUNK_FREE && serial > s->at.serial &&
-		    serial <= now(s)->chunk_serial && (!found || serial < found))
-			found = serial;
-	}
+	found = live_where_next(w, s->at.serial);
+	if (!found || found > w->last_serial)
+		return false;
 	/* A ring of an earlier chunk does not say where it begins. */
-	if (!s->at.serial && found && w->tracefile_size && w->tracefile_count &&
-	    live_where_chunk(w, now(s)->chunk_serial))
-		found = now(s)->chunk_serial;
-	return found ? to_chunk(s, found) : false;
+	if (!s->at.serial && w->tracefile_size && w->tracefile_count &&
+	    !last_file(s, found, &last) && live_where_dir(w, w->last_serial, &moving_to))
+		found = w->last_serial;
+	return to_chunk(s, found);
 }
 
 /* Go on behind a file that is finished, or is not there. False: there is nothing. */
 static bool next_file(struct search *s, bool missing)
 {
 	bool numbered = s->gone ? s->have->tracefile_size : s->f->where.tracefile_size;
-	bool newest = !s->gone && s->at.serial == now(s)->chunk_serial;
+	uint64_t last;
 
-	/* Of an earlier chunk nobody says how many it has: the first that is missing ends it. */
-	if (!numbered || (newest ? s->at.file >= now(s)->file : missing))
+	/* Where nobody says how many there are the first that is missing is the end. */
+	if (!numbered || (last_file(s, s->at.serial, &last) ? s->at.file >= last : missing))
 		return next_chunk(s);
 	s->at.file++;
 	s->at.next = 0;
@@ -394,11 +400,13 @@ static enum live_next nothing(struct search *s, struct live_record *ret)
 	return LIVE_NEXT_BEACON;
 }
 
-/* Not in the newest chunk's files, so it may be a ring's, whose names come again: then its time
- * goes back. */
+/* In a chunk of which nobody knows the last file, so it may be a ring's, whose names come again:
+ * then its time goes back. */
 static bool is_older(const struct search *s, const struct live_record *record)
 {
-	return s->at.next == 0 && (s->gone || s->at.serial != now(s)->chunk_serial) &&
+	uint64_t last;
+
+	return s->at.next == 0 && !last_file(s, s->at.serial, &last) &&
 	       record->ts_begin < s->at.time;
 }
 
@@ -473,9 +481,11 @@ void live_files_start(struct live_files *f, struct viewer_cursor *c, bool now)
 {
 	if (c->metadata || !now || !live_catalog_where(f->st, c->stream, &f->where))
 		return; /* from the first chunk there is */
-	c->serial = f->where.stream.ctf.chunk_serial;
-	c->file = f->where.stream.ctf.file;
-	c->next = c->serial ? f->where.stream.ctf.records : 0;
+	c->serial = f->where.last_serial;
+	c->file = f->where.last_file;
+	if (c->serial) /* one that is left gets no more */
+		c->next =
+			f->where.stream.ctf.chunk_serial ? f->where.stream.ctf.records : UINT64_MAX;
 }
 
 /* ---- metadata ---- */
@@ -568,19 +578,19 @@ static int read_packets(int fd, uint64_t limit, struct viewer_cursor *c, uint8_t
 	return r < 0 ? r : (int)len;
 }
 
-/* The cursor is in the file being filled, and that is open: 0; -ENOENT: there is none. */
+/* The cursor is in the newest file, and that is open: 0; -ENOENT: there is none. */
 static int follow_metadata(struct live_files *f, struct live_file *file, struct viewer_cursor *c)
 {
 	const struct ctf_stream_half *h = &f->where.stream.ctf;
+	uint64_t serial = f->where.last_serial;
 	struct live_file to = no_file;
 	int r;
 
-	if (h->chunk_serial &&
-	    (c->serial != h->chunk_serial || c->version != h->metadata_version)) {
+	if (serial && (c->serial != serial || c->version != h->metadata_version)) {
 		/* All of it again, in the new file: what the viewer has is passed over. */
-		c->serial = h->chunk_serial;
+		c->serial = serial;
 		c->version = h->metadata_version;
-		c->file = h->file;
+		c->file = f->where.last_file;
 		c->next = 0;
 		c->skip = c->content;
 	}
@@ -622,7 +632,7 @@ int live_files_metadata(struct live_files *f, uint32_t i, struct viewer_cursor *
 	if (r < 0)
 		return r;
 	limit = f->where.stream.position;
-	if (gone && fstat(file->data, &sb) == 0)
+	if ((gone || !f->where.stream.ctf.chunk) && fstat(file->data, &sb) == 0)
 		limit = (uint64_t)sb.st_size;
 	begin = c->next;
 	if (begin >= limit || (file->nothing_below == limit && file->nothing_at == begin))

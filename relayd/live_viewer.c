@@ -115,6 +115,26 @@ bool live_viewer_attached(const struct live_viewer *s, const struct viewer_slot 
 	return false;
 }
 
+bool live_viewer_needs(const struct live_viewer *s, const struct viewer_slot *v, uint64_t consumed,
+		       uint64_t session)
+{
+	const struct viewer_attachment *a = NULL;
+
+	for (uint32_t i = 0; !a && i < s->attachments; i++)
+		if (v->attachment[i].session == session && v->attachment[i].born <= consumed)
+			a = &v->attachment[i];
+	if (!session || !a || !a->over)
+		return session && a;
+	for (uint32_t i = 0; i < s->cursors; i++) {
+		const struct viewer_cursor *c = &v->cursor[i];
+
+		if (c->stream && c->born <= consumed && c->session == session &&
+		    c->attached == a->born && !c->metadata && !c->over)
+			return true;
+	}
+	return false;
+}
+
 /* ---- replies: 0, or negative errno to end the connection ---- */
 
 /* Have room for so many more bytes; the slot is large enough for every reply by construction. */
@@ -281,7 +301,10 @@ static int on_new_streams(struct turn *t, const struct live_request *m)
 		wire_patch_u32(&t->reply, 4, (uint32_t)n);
 		return 0;
 	}
-	wire_patch_u32(&t->reply, 0, !alive || session.over ? LIVE_STREAMS_HUP : LIVE_STREAMS_NONE);
+	a.over = !alive || session.over;
+	if (a.over)
+		change_attachment(t, at, &a);
+	wire_patch_u32(&t->reply, 0, a.over ? LIVE_STREAMS_HUP : LIVE_STREAMS_NONE);
 	return 0;
 }
 
@@ -327,6 +350,17 @@ static uint32_t flags_for(struct turn *t, const struct viewer_cursor *c)
 	return flags;
 }
 
+/*
+ * A viewer looks for new streams only where a packet's index says so, and its clock must not go on
+ * before it knows them: babeltrace2 ends when a stream that it is told of later has events from
+ * before that. While all that it knows is idle it gets the index of a packet of no bytes.
+ */
+static void tell_of_streams(struct live_record *record, uint64_t time)
+{
+	*record = (struct live_record){
+		.ts_begin = time, .ts_end = time, .class_id = record->class_id};
+}
+
 static int on_next_index(struct turn *t, const struct live_request *m)
 {
 	const struct viewer_cursor *at = find_cursor(t, m->id);
@@ -353,8 +387,14 @@ static int on_next_index(struct turn *t, const struct live_request *m)
 		status = record.class_id == CTF_NONE || record.ts_end < c.time
 				 ? LIVE_INDEX_RETRY
 				 : LIVE_INDEX_INACTIVE;
-		if (status == LIVE_INDEX_INACTIVE)
+		if (record.class_id != CTF_NONE)
+			flags = flags_for(t, at) & LIVE_NEW_STREAMS;
+		if (flags) {
+			status = LIVE_INDEX_OK;
+			tell_of_streams(&record, c.time);
+		} else if (status == LIVE_INDEX_INACTIVE) {
 			c.time = record.ts_end;
+		}
 		break;
 	case LIVE_NEXT_NOTHING:
 		status = LIVE_INDEX_RETRY;

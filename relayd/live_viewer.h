@@ -118,4 +118,8 @@ void live_viewer_apply(const struct live_viewer *s, struct viewer_slot *v);
 bool live_viewer_attached(const struct live_viewer *s, const struct viewer_slot *v,
 			  uint64_t consumed, uint64_t session);
 
+/* The same, and it has not been told that the session and all its streams are over. */
+bool live_viewer_needs(const struct live_viewer *s, const struct viewer_slot *v, uint64_t consumed,
+		       uint64_t session);
+
 #endif

@@ -102,6 +102,8 @@ void source_front_drained(struct relay *r, struct state_ref ref);
 void source_front_resume(struct relay *r);
 /* The worker is done with it. */
 void source_front_finished(struct relay *r, struct state_ref ref);
+/* No viewer needs it any more. */
+void source_front_released(struct relay *r, struct state_ref ref);
 void source_front_look(struct relay *r, struct source_slot *s);
 
 /* ---- conn.c: control connections ---- */

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "common/log.h"
+#include "relayd/live.h"
 #include "relayd/relay.h"
 
 struct source_slot *source_front_of(struct relay *r, const struct conversation_slot *c)
@@ -182,6 +183,27 @@ static bool spoken_for(struct relay *r, const struct source_slot *s)
 					     : conn_of_source(r, s) != NULL;
 }
 
+void source_front_released(struct relay *r, struct state_ref ref)
+{
+	struct source_slot *s = state_source(&r->st, ref);
+
+	if (!s || !atomic_load(&s->done))
+		return;
+	atomic_store(&s->kept, 0);
+	link_send(r,
+		  &(struct link_message){.type = LINK_DONE, .kind = LINK_DONE_SOURCE, .ref = ref},
+		  -1);
+}
+
+/* Viewers read it to its end, if they know of it: who they are is known once all are here. */
+static void release(struct relay *r, struct source_slot *s, struct state_ref ref)
+{
+	if (atomic_load(&s->kept) && !r->synced)
+		return;
+	if (!atomic_load(&s->kept) || live_release(r->live, ref) < 0)
+		source_front_released(r, ref);
+}
+
 void source_front_resume(struct relay *r)
 {
 	uint32_t high = atomic_load(&r->st.header->high_source);
@@ -190,6 +212,8 @@ void source_front_resume(struct relay *r)
 		struct source_slot *s = &r->st.source[i];
 		const struct source_front_half *f = source_front_now(&s->front);
 
+		if (atomic_load(&s->id) && atomic_load(&s->done))
+			release(r, s, state_ref_of_source(&r->st, s));
 		if (!atomic_load(&s->id) || atomic_load(&s->done))
 			continue;
 		if (!f->control_ended && !spoken_for(r, s)) /* it ended before its lease came */
@@ -199,6 +223,12 @@ void source_front_resume(struct relay *r)
 		else
 			source_front_look(r, s);
 	}
+}
+
+static bool is_live(const struct relay *r, const struct source_slot *s, struct state_ref ref)
+{
+	return s->protocol == PROTOCOL_LTTNG && r->live && !r->stopping &&
+	       r->st.ctf_source[ref.index].live_timer_us;
 }
 
 void source_front_finished(struct relay *r, struct state_ref ref)
@@ -217,10 +247,9 @@ void source_front_finished(struct relay *r, struct state_ref ref)
 		stream_table_remove(r->streams, &s->peer, t->port, (enum transport)t->transport,
 				    atomic_load(&t->id));
 	}
+	atomic_store(&s->kept, is_live(r, s, ref));
 	atomic_store(&s->done, 1);
-	link_send(r,
-		  &(struct link_message){.type = LINK_DONE, .kind = LINK_DONE_SOURCE, .ref = ref},
-		  -1);
+	release(r, s, ref);
 	if (s->protocol == PROTOCOL_LTTNG)
 		conn_lttng_look(r);
 }

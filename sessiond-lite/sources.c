@@ -438,7 +438,7 @@ static void source_done(struct sources *s, struct state_ref ref)
 {
 	struct source_slot *slot = state_source(s->st, ref);
 
-	if (slot && atomic_load(&slot->done))
+	if (slot && atomic_load(&slot->done) && !atomic_load(&slot->kept))
 		source_end(s, ref);
 }
 

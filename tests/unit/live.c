@@ -29,13 +29,25 @@ static void on_close(void *ctx, struct state_ref ref)
 	atomic_fetch_add(&closed, 1);
 }
 
+static _Atomic unsigned released;
+static uint32_t patience_ms;
+
+static void on_release(void *ctx, struct state_ref ref)
+{
+	(void)ctx;
+	cr_assert_eq(ref.index, 0);
+	atomic_fetch_add(&released, 1);
+}
+
 static void start_with(uint32_t handshake_ms)
 {
 	struct live_config config = {.st = &rig.st,
 				     .output_fd = rig.output,
 				     .counters = counters,
 				     .handshake_ms = handshake_ms,
-				     .closed = on_close};
+				     .patience_ms = patience_ms,
+				     .closed = on_close,
+				     .released = on_release};
 
 	cr_assert_eq(live_start(&config, &live), 0);
 }
@@ -206,6 +218,75 @@ Test(live, two_viewers_see_a_session_from_its_beginning_to_its_end)
 	close(b);
 	wait_closed(2);
 	cr_assert_eq(atomic_load(&counters->v[COUNTER_connections_live]), 2);
+}
+
+static void release(void)
+{
+	struct state_ref ref = {.index = 0, .id = ctf_handle_id(session)};
+
+	cr_assert_eq(live_release(live, ref), 0);
+}
+
+static void wait_released(unsigned n)
+{
+	for (int i = 0; i < WAIT_MS && atomic_load(&released) < n; i++)
+		poll(NULL, 0, 1);
+	cr_assert_eq(atomic_load(&released), n);
+}
+
+static void end_all(void)
+{
+	live_rig_begin(&rig, data)->state = STREAM_ENDED;
+	live_rig_commit(&rig, data);
+	live_rig_controls(&rig, 0, 0);
+}
+
+Test(live, a_source_is_kept_until_its_viewers_have_seen_its_end)
+{
+	int a = connection(0, NULL), b = connection(1, NULL);
+
+	record_something();
+	greet(a);
+	greet(b);
+	attach(a);
+	attach(b);
+	expect_packet(a, 0);
+	end_all();
+	release();
+	ASK(a, 8, .command = LIVE_GET_NEW_STREAMS, .id = session);
+	cr_assert_eq(be32(0), LIVE_STREAMS_HUP);
+	close(b);
+	wait_closed(1);
+	expect_packet(a, 1);
+	poll(NULL, 0, 300); /* several looks: there is one that has not heard of its stream's end */
+	cr_assert_eq(atomic_load(&released), 0);
+	ASK(a, 64, .command = LIVE_GET_NEXT_INDEX, .id = data);
+	cr_assert_eq(be32(56), LIVE_INDEX_HUP);
+	wait_released(1);
+	release(); /* nobody */
+	wait_released(2);
+	close(a);
+	wait_closed(2);
+}
+
+Test(live, a_source_is_not_kept_for_who_takes_nothing)
+{
+	int a = connection(0, NULL);
+
+	live_stop(live);
+	patience_ms = 200;
+	close(a);
+	start_with(0);
+	atomic_store(&closed, 0);
+	a = connection(0, NULL);
+	record_something();
+	greet(a);
+	attach(a);
+	end_all();
+	release();
+	ASK(a, 4, .command = LIVE_LIST_SESSIONS);
+	wait_released(1);
+	close(a);
 }
 
 Test(live, half_a_header_freezes_nobody)

@@ -90,6 +90,7 @@ Test(live_catalog, a_stream_is_over_when_all_that_was_said_has_come)
 {
 	struct live_where *w = calloc(1, sizeof(*w));
 	struct ctf_stream_half *h;
+	const char *moving_to;
 	struct live_rig r;
 	uint64_t t;
 
@@ -98,9 +99,16 @@ Test(live_catalog, a_stream_is_over_when_all_that_was_said_has_come)
 	t = live_rig_stream(&r, 0, "ch_0", 0);
 	cr_assert(live_catalog_where(&r.st, t, w));
 	cr_assert_not(w->over);
-	cr_assert_not_null(live_where_chunk(w, 1));
-	cr_assert_null(live_where_chunk(w, 2));
-	cr_assert_null(live_where_chunk(w, 0));
+	cr_assert_str_eq(live_where_dir(w, 1, &moving_to), "p");
+	cr_assert_str_eq(moving_to, "");
+	cr_assert_null(live_where_dir(w, 2, &moving_to));
+	cr_assert_null(live_where_dir(w, 0, &moving_to));
+	cr_assert_eq(live_where_next(w, 0), 1);
+	cr_assert_eq(live_where_next(w, 1), 0);
+	w->source.past[1].serial = 3;
+	strcpy(w->source.past[1].dir, "q");
+	cr_assert_eq(live_where_next(w, 1), 3);
+	cr_assert_str_eq(live_where_dir(w, 3, &moving_to), "q");
 	cr_assert_str_eq(w->path, "ust/uid/0/64-bit");
 	r.st.ctf_source[0].minor = 10;
 	snprintf(r.st.ctf_stream[0].path, CTF_PATH, "vm/s1-DT/ust/pid/x");

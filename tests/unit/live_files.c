@@ -123,6 +123,67 @@ Test(live_files, beacons_and_the_end)
 	expect_none(&c, LIVE_NEXT_OVER);
 }
 
+/* As ctf_chunk.c and ctf_rotate.c do: chunk 1 is finished, the stream is in none. */
+static void finish(uint64_t t, const char *place)
+{
+	struct stream_half *h = live_rig_begin(&rig, t);
+	struct ctf_source_half *s;
+
+	h->ctf.left_serial = h->ctf.chunk_serial;
+	h->ctf.left_file = h->ctf.file;
+	h->ctf.chunk = 0;
+	h->ctf.chunk_serial = h->ctf.file = h->ctf.records = h->position = 0;
+	live_rig_commit(&rig, t);
+	live_rig_chunk(&rig, 0, 0, 0, "");
+	s = ctf_source_begin(&rig.st.ctf_source[0]);
+	s->past[2].serial = 1;
+	snprintf(s->past[2].dir, sizeof(s->past[2].dir), "%s", place);
+	ctf_source_commit(&rig.st.ctf_source[0]);
+}
+
+Test(live_files, who_is_behind_reads_chunks_that_are_finished)
+{
+	uint64_t t = live_rig_stream(&rig, 0, "ch_0", 0);
+	uint64_t ring = live_rig_stream(&rig, 0, "ch_1", 2);
+	uint64_t m = live_rig_stream(&rig, 0, "metadata", 0);
+	struct viewer_cursor c = cursor_of(t, false), late, text = {.stream = m, .born = 1};
+	uint8_t bytes[RIG_METADATA];
+	bool over;
+
+	text.metadata = 1;
+	live_rig_metadata(&rig, m, 10, 'x');
+	for (int i = 0; i < 3; i++)
+		live_rig_packet(&rig, t, true);
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			live_rig_next_file(&rig, ring);
+		live_rig_packet(&rig, ring, true);
+	}
+	finish(t, "vm/s");
+	finish(ring, "vm/s");
+	finish(m, "vm/s");
+	late = cursor_of(t, true);
+	late.born = 2;
+	expect(&c, 0);
+	expect(&c, 1);
+	restart();
+	expect(&c, 2);
+	expect_none(&c, LIVE_NEXT_NOTHING);
+	end_stream(t);
+	expect_none(&c, LIVE_NEXT_OVER);
+	expect_none(&late, LIVE_NEXT_OVER);
+	c = cursor_of(ring, false);
+	expect(&c, 2); /* the oldest that is left */
+	expect(&c, 3);
+	end_stream(ring);
+	expect_none(&c, LIVE_NEXT_OVER);
+	end_stream(m);
+	cr_assert_eq(live_files_metadata(files, 1, &text, bytes, sizeof(bytes), &over),
+		     (int)RIG_METADATA);
+	cr_assert_eq(live_files_metadata(files, 1, &text, bytes, sizeof(bytes), &over), 0);
+	cr_assert(over);
+}
+
 Test(live_files, a_source_that_is_gone_is_read_to_its_end)
 {
 	uint64_t t = live_rig_stream(&rig, 0, "ch_0", 0);

@@ -367,6 +367,29 @@ Test(live_viewer, record_before_hangup_before_beacon_before_retry)
 	next_index(&p, 12, LIVE_INDEX_INACTIVE, 0);
 }
 
+Test(live_viewer, an_idle_viewer_hears_of_new_streams)
+{
+	struct peer p = connected();
+	struct made_up *m = &world.stream[2];
+
+	attach(&p, LIVE_SEEK_BEGINNING);
+	world.published[0] = 4;
+	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+	m->beacon = 5;
+	next_index(&p, 12, LIVE_INDEX_OK, LIVE_NEW_STREAMS);
+	cr_assert_eq(be64(&p, 8), 0, "a packet of no bytes");
+	cr_assert_eq(be64(&p, 16), 0);
+	cr_assert_eq(be64(&p, 32), 0, "its clock stands until it knows them");
+	cr_assert_eq(be64(&p, 48), 3);
+	ASK(&p, 8 + LIVE_STREAM_ENTRY, .command = LIVE_GET_NEW_STREAMS, .id = 100);
+	cr_assert_eq(be32(&p, 0), LIVE_STREAMS_OK);
+	next_index(&p, 12, LIVE_INDEX_INACTIVE, 0);
+	cr_assert_eq(be64(&p, 32), 5);
+	world.published[0] = 5;
+	m->class_id = CTF_NONE;
+	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+}
+
 Test(live_viewer, metadata_is_never_an_empty_ok)
 {
 	struct peer p = connected();

@@ -1040,6 +1040,65 @@ def viewer_killed_at_every_step():
         client.must_hold()
 
 
+def read_all(viewer, stream):
+    """What is left of a stream: its packets, up to its end."""
+    handle, packets = viewer.handle_of(stream.name), []
+    while True:
+        status, index = wait_for("an index", lambda: (lambda s: s if s[0] not in (2, 5) else None)(viewer.next_index(handle)))
+        if status == 3:
+            return packets
+        if status != 1:
+            raise Failed(f"index status {status}")
+        if index[1]:
+            status, data = viewer.packet(handle, index[0], index[1] // 8)
+            if status != 1:
+                raise Failed(f"GET_PACKET: status {status}")
+            packets.append(data)
+
+
+@case
+def viewers_behind_the_end():
+    """A session is rotated and over before its viewers have read anything, or heard of its last stream; then relayd is killed."""
+    not_stock()
+    with lttng_relay() as relay:
+        for number, kill in ((1, False), (2, True)):
+            client = Client(relay, name=f"ended{number}", number=number, live=1000000)
+            client.hello()
+            client.begin()
+            viewers = [Viewer(relay).hello() for _ in range(2)]
+            for viewer in viewers:
+                session = viewer.find(client.name)[0]
+                viewer.attach(session)
+            viewers[1].sock.close()  # of this one nobody waits for anything
+            for n in range(3):
+                client.streams[0].packet()
+                client.streams[1].packet()
+                if n == 1:
+                    rotate(client, 1, None, lttng.ARCHIVE)
+            late = client.add_stream("late", 2)
+            client.ask_ok("streams sent", lttng.STREAMS_SENT)
+            late.packet()
+            client.finish()
+            relay.await_sources(0)
+            if kill:
+                relay.kill_and_wait()
+            viewer = viewers[0]
+            if viewer.new_streams(session) != 1:
+                raise Failed("a stream that the viewer was not told of is gone")
+            if kill:
+                relay.kill_and_wait()
+            text = viewer.metadata(viewer.handle_of("metadata"))
+            if text != bytes(client.metadata.files[1][0][0]):
+                raise Failed(f"{len(text)} bytes of metadata")
+            for stream in client.streams:
+                packets = read_all(viewer, stream)
+                if packets != [p.stored() for p in stream.packets]:
+                    raise Failed(f"{len(packets)} packets of {stream.name}, not the {len(stream.packets)} sent")
+            if viewer.new_streams(session) != 4:
+                raise Failed("the session does not end")
+            viewer.close()
+
+
 @case
 def clear_under_a_viewer():
     """What was indexed before stays readable for it; then it goes on in the new chunk."""
