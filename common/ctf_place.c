@@ -257,6 +257,22 @@ int ctf_place_session(const struct ctf_place *p, char *dir, size_t cap)
 
 /* ---- chunks ---- */
 
+void ctf_place_cleared(uint64_t serial, char name[CTF_PLACE_CHUNK])
+{
+	snprintf(name, CTF_PLACE_CHUNK, ".cleared-%llu", (unsigned long long)serial);
+}
+
+void ctf_place_gone(const char *stream, uint64_t number, bool index, char *name, size_t cap)
+{
+	snprintf(name, cap, ".%s_%llu.gone%s", stream, (unsigned long long)number,
+		 index ? ".idx" : "");
+}
+
+bool ctf_place_is_cleared(const char *dir)
+{
+	return strstr(dir, "/.cleared-") != NULL;
+}
+
 void ctf_place_hidden(uint64_t serial, char name[CTF_PLACE_CHUNK])
 {
 	snprintf(name, CTF_PLACE_CHUNK, ".chunk-%llu", (unsigned long long)serial);

@@ -84,6 +84,11 @@ int ctf_place_session(const struct ctf_place *p, char *dir, size_t cap);
 void ctf_place_time(int64_t seconds, char *text, size_t cap);
 /* ".chunk-SERIAL": one that opens while an older one is still in the session directory. */
 void ctf_place_hidden(uint64_t serial, char name[CTF_PLACE_CHUNK]);
+/* ".cleared-SERIAL": one that was cleared, for viewers who are in the middle of it. */
+void ctf_place_cleared(uint64_t serial, char name[CTF_PLACE_CHUNK]);
+bool ctf_place_is_cleared(const char *dir);
+/* ".NAME_N.gone", ".NAME_N.gone.idx": tracefile N of a ring, whose name has come again. */
+void ctf_place_gone(const char *stream, uint64_t number, bool index, char *name, size_t cap);
 /* "CREATED-ID": open, of a session that has rotated. */
 void ctf_place_open(int64_t created, uint64_t id, char name[CTF_PLACE_CHUNK]);
 /* "archives/CREATED-CLOSED-ID". */

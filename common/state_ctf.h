@@ -166,7 +166,8 @@ struct ctf_source_slot {
 	char session_name[CTF_NAME], host[CTF_NAME]; /* "": minors below 4 */
 	char base_path[CTF_PATH];                    /* "" or checked: relative, no ".." */
 	_Atomic uint32_t front_count;                /* [F] */
-	uint32_t unused;
+	/* [live thread] A viewer has been told of its streams: their files are not just removed. */
+	_Atomic uint32_t viewed;
 	struct ctf_front_half front_half[2];
 	_Atomic uint32_t count; /* [W] */
 	uint32_t unused2;

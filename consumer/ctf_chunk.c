@@ -5,8 +5,9 @@
  *   created  in the session directory (the first), in one of its own name (override), or, while an
  *            older one is there, in a hidden .chunk-SERIAL
  *   closed   and left by every stream: chunk.json, then its command: stays, goes to archives/, or
- * is removed hidden, and no older one is left: takes the session directory if that is free again
- * and the session never rotated, else <created>-<id>
+ * is removed (with viewers: later, see keep_cleared())
+ *   hidden, and no older one is left: takes the session directory if that is free again and the
+ *            session never rotated, else <created>-<id>
  *
  * A move is a step: moving_to is committed, then renamed, then dir says so. The session directory
  * itself is never renamed: its chunk moves by its contents.
@@ -196,11 +197,70 @@ static int archive(struct ctf_source *s, uint32_t i)
 	return r < 0 ? r : move(s, i, to);
 }
 
+/* ---- cleared chunks ---- */
+
+#define CLEARED_MS 10000 /* a viewer has its packet by then, a killed relayd's successor too */
+
+static void free_past(struct ctf_source *s, uint32_t i)
+{
+	struct ctf_source_half *h = ctf_source_begin(s->ctf);
+
+	memset(&h->past[i], 0, sizeof(h->past[i]));
+	ctf_source_commit(s->ctf);
+}
+
+static int forget_cleared(struct ctf_source *s)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < CTF_PAST; i++) {
+		const struct ctf_past *p = &ctf_source_now(s->ctf)->past[i];
+
+		if (!p->serial || !ctf_place_is_cleared(p->dir))
+			continue;
+		r = ctf_tree_remove(s->worker->config.output_fd, p->dir);
+		if (r == 0)
+			free_past(s, i);
+	}
+	s->cleared_since_ms = 0;
+	return r;
+}
+
+static int forget_old_cleared(struct ctf_source *s)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < CTF_PAST; i++)
+		any = any || ctf_place_is_cleared(ctf_source_now(s->ctf)->past[i].dir);
+	if (!any)
+		return 0;
+	if (!s->cleared_since_ms)
+		s->cleared_since_ms = ctf_now_ms();
+	return ctf_now_ms() - s->cleared_since_ms >= CLEARED_MS ? forget_cleared(s) : 0;
+}
+
+/* A viewer may have the index of a packet in there and not the packet, and the file that it has
+ * open is lost with a killed relayd. */
+static int keep_cleared(struct ctf_source *s, uint32_t i)
+{
+	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[i];
+	char sub[CTF_PLACE_CHUNK], to[CTF_DIR];
+	int r;
+
+	if (ctf_place_is_cleared(c->dir))
+		return 0;
+	ctf_place_cleared(c->serial, sub);
+	r = put_dir(to, source_now(s->slot)->dir, sub);
+	return r < 0 ? r : move(s, i, to);
+}
+
 static int remove_chunk(struct ctf_source *s, uint32_t i)
 {
 	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[i];
 	int output = s->worker->config.output_fd;
 
+	if (atomic_load(&s->ctf->viewed))
+		return keep_cleared(s, i);
 	if (strcmp(c->dir, source_now(s->slot)->dir) == 0)
 		return ctf_tree_remove_contents(output, c->dir);
 	return ctf_tree_remove(output, c->dir);
@@ -224,6 +284,21 @@ static bool in_use(struct ctf_source *s, uint32_t chunk)
 			return true;
 	}
 	return false;
+}
+
+/* Tracefiles that viewers were left with. */
+static void sweep(struct ctf_source *s, uint32_t chunk)
+{
+	uint64_t serial = ctf_source_now(s->ctf)->chunk[chunk - 1].serial;
+	struct ctf_stream *t;
+
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct ctf_stream_half *c = &stream_now(t->slot)->ctf;
+
+		if (c->chunk_serial == serial || c->left_serial == serial)
+			ctf_file_sweep(t, chunk,
+				       c->chunk_serial == serial ? c->file : c->left_file);
+	}
 }
 
 /* Streams that have ended, and their descriptors. */
@@ -270,7 +345,11 @@ static int finish(struct ctf_source *s, uint32_t i)
 		if (r < 0)
 			return r;
 	}
+	sweep(s, i + 1);
 	leave(s, i + 1);
+	r = forget_cleared(s); /* one at a time */
+	if (r < 0)
+		return r;
 	r = removed ? remove_chunk(s, i) : command == CTF_CLOSE_ARCHIVE ? archive(s, i) : 0;
 	if (r < 0)
 		return r;
@@ -279,7 +358,7 @@ static int finish(struct ctf_source *s, uint32_t i)
 	if (!removed)
 		ctf_announce_add(s, h, &now->chunk[i], &sum);
 	h->gone = h->chunk[i];
-	if (!removed)
+	if (!removed || ctf_place_is_cleared(h->chunk[i].dir))
 		remember(h, &h->chunk[i]);
 	memset(&h->chunk[i], 0, sizeof(h->chunk[i]));
 	if (h->current == i + 1)
@@ -349,6 +428,9 @@ int ctf_chunk_run(struct ctf_source *s)
 		if (r < 0)
 			return r;
 	}
+	r = forget_old_cleared(s);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < CTF_CHUNKS; i++) {
 		const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[i];
 
@@ -388,5 +470,5 @@ int ctf_chunk_finish_all(struct ctf_source *s)
 		if (r == 0)
 			r = finish(s, oldest);
 	}
-	return r;
+	return r < 0 ? r : forget_cleared(s);
 }

@@ -187,22 +187,61 @@ static bool known(struct worker *w, struct ctf_file *f, uint64_t serial, uint64_
 
 /* ---- files ---- */
 
-/* The name may be that of a tracefile that has had its turn: whoever reads that keeps it. */
+static bool is_ring(const struct ctf_stream *t)
+{
+	return t->ctf->tracefile_size && t->ctf->tracefile_count && !t->ctf->metadata;
+}
+
+/* With viewers a file that had its turn stays for one turn more: see ctf_place_gone(). If that
+ * name is taken, the step was done before a kill, and the file is the new one. */
+static void move_away(const struct ctf_stream *t, int dir, bool index, uint64_t number)
+{
+	uint64_t count = t->ctf->tracefile_count;
+	char name[CTF_NAME + 32], gone[CTF_NAME + 48];
+
+	ctf_stream_file_name(t, number, index, name, sizeof(name));
+	if (number > count) {
+		ctf_place_gone(t->ctf->name, number - count - 1, index, gone, sizeof(gone));
+		unlinkat(dir, gone, 0);
+	}
+	ctf_place_gone(t->ctf->name, number - count, index, gone, sizeof(gone));
+	if (atomic_load(&t->source->ctf->viewed) &&
+	    renameat2(dir, name, dir, gone, RENAME_NOREPLACE) == 0)
+		return;
+	unlinkat(dir, name, 0);
+}
+
+/* The name may be that of a tracefile that has had its turn. */
 static void make_way(const struct ctf_stream *t, uint32_t chunk, uint64_t number, int dir)
 {
-	char name[CTF_NAME + 32];
 	int index;
 
-	if (!t->ctf->tracefile_size || !t->ctf->tracefile_count || number < t->ctf->tracefile_count)
+	if (!is_ring(t) || number < t->ctf->tracefile_count)
 		return;
-	ctf_stream_file_name(t, number, false, name, sizeof(name));
-	unlinkat(dir, name, 0);
+	move_away(t, dir, false, number);
 	index = ctf_stream_dir(t, chunk, true, false);
 	if (index < 0)
 		return;
-	ctf_stream_file_name(t, number, true, name, sizeof(name));
-	unlinkat(index, name, 0);
+	move_away(t, index, true, number);
 	close(index);
+}
+
+void ctf_file_sweep(const struct ctf_stream *t, uint32_t chunk, uint64_t last)
+{
+	char gone[CTF_NAME + 48];
+
+	if (!is_ring(t) || last < t->ctf->tracefile_count)
+		return;
+	for (int index = 0; index < 2; index++) {
+		int dir = ctf_stream_dir(t, chunk, index, false);
+
+		if (dir < 0)
+			continue;
+		ctf_place_gone(t->ctf->name, last - t->ctf->tracefile_count, index, gone,
+			       sizeof(gone));
+		unlinkat(dir, gone, 0);
+		close(dir);
+	}
 }
 
 /* A file of that name with anything in it is somebody else's. One without was made by us, before a

@@ -87,6 +87,7 @@ struct ctf_source {
 	bool ending;                 /* indexes wait for nothing any more */
 	bool rotating;               /* some stream may be armed for a rotation */
 	int64_t said_ms;             /* when the catalog was told of its chunks; 0: not yet */
+	int64_t cleared_since_ms;    /* a cleared chunk is there for viewers; 0: not known */
 	int64_t trouble_ms;   /* of the last trouble with the disk that was logged; 0: none */
 	uint32_t last_stream; /* 1 + index of the last stream that was found in the list */
 	bool running;         /* a turn is under way: not entered again */
@@ -193,6 +194,8 @@ int ctf_file_data(struct ctf_stream *t);
 /* The index file of a tracefile of a chunk (1 + index), made if need be. Borrowed. */
 int ctf_file_index(struct ctf_stream *t, uint32_t chunk, uint64_t serial, uint64_t number);
 void ctf_file_forget(struct worker *w, struct ctf_file *f);
+/* Remove what is left, for viewers, of a ring of tracefiles in a chunk; last: its last one. */
+void ctf_file_sweep(const struct ctf_stream *t, uint32_t chunk, uint64_t last);
 
 /* ---- ctf_index.c: the join ---- */
 
@@ -268,6 +271,7 @@ void ctf_announce_kept(struct ctf_source *s, uint32_t number);
 
 /* Remove a directory and all below it; a missing one is no error. */
 int ctf_tree_remove(int output_fd, const char *dir);
+int ctf_tree_remove_at(int at, const char *name); /* or a file */
 /* Move a chunk's contents (ust, kernel, chunk.json), or with @whole the directory itself. */
 int ctf_tree_move(int output_fd, const char *from, const char *to, bool whole);
 int ctf_tree_remove_contents(int output_fd, const char *dir);

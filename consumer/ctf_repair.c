@@ -234,6 +234,17 @@ static bool mark_here(DIR *list, int64_t before_ns, char mark[NAME_MAX + 1])
 	return found;
 }
 
+/* What was kept for viewers: cleared chunks, tracefiles whose names came again. */
+static bool left_for_viewers(const char *name)
+{
+	const char *end = strrchr(name, '.');
+
+	return strncmp(name, ".cleared-", 9) == 0 ||
+	       (name[0] == '.' && end &&
+		(strcmp(end, ".gone") == 0 ||
+		 (end - name > 5 && strcmp(end - 5, ".gone.idx") == 0)));
+}
+
 /* @head: below a mark, what it says, else NULL. Takes the descriptor over. Returns session
  * directories repaired. */
 static unsigned walk(int fd, json_t *head, unsigned depth, int64_t before_ns)
@@ -258,6 +269,10 @@ static unsigned walk(int fd, json_t *head, unsigned depth, int64_t before_ns)
 	while (depth && (e = readdir(list))) {
 		int below;
 
+		if (head && left_for_viewers(e->d_name)) {
+			(void)ctf_tree_remove_at(dirfd(list), e->d_name);
+			continue;
+		}
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    (e->d_type != DT_DIR && e->d_type != DT_UNKNOWN))
 			continue;

@@ -64,7 +64,7 @@ static int parent_open(int output_fd, const char *dir, bool make, const char **r
 	return ctf_dir_open(output_fd, parent, make);
 }
 
-static int remove_entry(int at, const char *name)
+int ctf_tree_remove_at(int at, const char *name)
 {
 	int fd;
 
@@ -88,7 +88,7 @@ int ctf_tree_remove(int output_fd, const char *dir)
 
 	if (at < 0)
 		return at == -ENOENT ? 0 : at;
-	r = remove_entry(at, name);
+	r = ctf_tree_remove_at(at, name);
 	close(at);
 	return r;
 }
@@ -100,7 +100,7 @@ int ctf_tree_remove_contents(int output_fd, const char *dir)
 	if (at < 0)
 		return at == -ENOENT ? 0 : at;
 	for (unsigned i = 0; r == 0 && i < sizeof(contents) / sizeof(*contents); i++)
-		r = remove_entry(at, contents[i]);
+		r = ctf_tree_remove_at(at, contents[i]);
 	close(at);
 	return r;
 }

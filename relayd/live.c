@@ -182,8 +182,12 @@ static bool fact_stream(void *ctx, uint64_t handle, struct live_stream *ret)
 
 static void fact_start(void *ctx, struct viewer_cursor *c, bool now)
 {
-	note_progress(((struct viewer *)ctx)->live, c->session);
-	live_files_start(((struct viewer *)ctx)->files, c, now);
+	struct viewer *v = ctx;
+
+	/* Before the viewer can have the index of any packet. */
+	atomic_store(&v->live->config.st->ctf_source[ctf_handle_index(c->session)].viewed, 1);
+	note_progress(v->live, c->session);
+	live_files_start(v->files, c, now);
 }
 
 static enum live_next fact_next(void *ctx, uint32_t i, struct viewer_cursor *c,

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/ctf_place.h"
 #include "relayd/live_catalog.h"
 
 #define INDEX_HEADER     16u
@@ -28,6 +29,7 @@
 struct live_file {
 	uint64_t stream, born; /* whose: another cursor in the same entry has other files */
 	uint64_t serial, file, version;
+	bool gone; /* its name is another's by now */
 	int dir, index, data;
 	uint32_t record_size;
 	/* What must be known of the stream when its slot is gone. */
@@ -110,6 +112,12 @@ static int file_names(const struct live_file *f, char *data, char *index, size_t
 	uint64_t n = f->tracefile_count ? f->file % f->tracefile_count : f->file;
 	int len;
 
+	if (f->gone) {
+		ctf_place_gone(f->name, f->file, false, data, size);
+		len = snprintf(index, size, "index/");
+		ctf_place_gone(f->name, f->file, true, index + len, size - (size_t)len);
+		return 0;
+	}
 	if (f->tracefile_size)
 		len = snprintf(data, size, "%s_%llu", f->name, (unsigned long long)n);
 	else
@@ -174,7 +182,7 @@ static int read_index_header(struct live_file *f)
 static int open_file(struct live_files *f, const struct live_file *near, bool with_index,
 		     struct live_file *ret)
 {
-	char data[CTF_NAME + 32], index[CTF_NAME + 48];
+	char data[CTF_NAME + 48], index[CTF_NAME + 48];
 	int r = file_names(ret, data, index, sizeof(data));
 
 	if (r < 0)
@@ -312,15 +320,22 @@ static void look(struct search *s)
 	s->gone = !live_catalog_where(s->f->st, s->at.stream, &s->f->where);
 }
 
-/* Was the ring's file replaced before it could be opened? The state is looked at again. */
-static bool was_overwritten(struct search *s)
+/* Files of its ring that are newer than those that have their names still; 0: it has its own. */
+static uint64_t turns_behind(const struct search *s)
 {
-	look(s);
-	return s->at.file < oldest_file(s, s->at.serial);
+	uint64_t oldest = oldest_file(s, s->at.serial);
+
+	return s->at.file < oldest ? oldest - s->at.file : 0;
+}
+
+/* The file that takes its name is not made yet. */
+static bool keeps_name(const struct search *s)
+{
+	return turns_behind(s) == 1 && s->at.serial == now(s)->chunk_serial && !now(s)->file_made;
 }
 
 /* Open where we look, into *ret; the file that the cursor has already is copied, not duplicated. */
-static int open_here(struct search *s, struct live_file *ret)
+static int try_open(struct search *s, struct live_file *ret)
 {
 	const struct live_file *have = s->have;
 	int r;
@@ -339,12 +354,24 @@ static int open_here(struct search *s, struct live_file *ret)
 	ret->tracefile_size = s->gone ? have->tracefile_size : s->f->where.tracefile_size;
 	ret->tracefile_count = s->gone ? have->tracefile_count : s->f->where.tracefile_count;
 	memcpy(ret->name, s->gone ? have->name : s->f->where.name, sizeof(ret->name));
-	r = open_file(s->f, have, true, ret);
-	if (r == 0 && was_overwritten(s))
+	ret->gone = turns_behind(s) && !keeps_name(s);
+	r = turns_behind(s) > 1 ? -ESTALE : open_file(s->f, have, true, ret);
+	if (r == -ENOENT && turns_behind(s))
+		r = -ESTALE;
+	look(s); /* was it replaced before it could be opened? */
+	if (r == 0 && turns_behind(s) && !keeps_name(s) && !ret->gone)
 		r = -ESTALE;
 	if (r < 0)
 		shut(ret);
 	return r;
+}
+
+/* Once more if it lost its name meanwhile. */
+static int open_here(struct search *s, struct live_file *ret)
+{
+	int r = try_open(s, ret);
+
+	return r == -ESTALE && turns_behind(s) == 1 ? try_open(s, ret) : r;
 }
 
 static uint64_t visible(const struct search *s, const struct live_file *file)

@@ -74,7 +74,7 @@ static void metadata_packet(uint32_t bytes, uint32_t there)
 Test(ctf_repair, cut_back_and_recorded, .timeout = 30)
 {
 	struct stat sb;
-	char path[200];
+	char path[200], cleared[300], gone[300];
 	json_t *json, *streams;
 	pid_t pid;
 
@@ -95,9 +95,17 @@ Test(ctf_repair, cut_back_and_recorded, .timeout = 30)
 	cr_assert_eq(ctf_rig_size(&r, DIR_ "metadata"), 400);
 	snprintf(path, sizeof(path), "%s/.open-7", session);
 	cr_assert_eq(stat(path, &sb), 0);
+	/* For viewers, who are gone too. */
+	snprintf(cleared, sizeof(cleared), "%s/.cleared-9", session);
+	cr_assert_eq(mkdir(cleared, 0700), 0);
+	snprintf(gone, sizeof(gone), "%s/" DIR_ ".ch_9_0.gone", session);
+	cr_assert_eq(link(path, gone), 0);
 	/* Begun by daemons that are alive: left alone. */
 	cr_assert_eq(ctf_repair_run(r.output, (int64_t)sb.st_mtim.tv_sec * 1000000000), 0);
+	cr_assert_eq(access(gone, F_OK), 0);
 	cr_assert_eq(ctf_repair_run(r.output, INT64_MAX), 1);
+	cr_assert_neq(access(cleared, F_OK), 0);
+	cr_assert_neq(access(gone, F_OK), 0);
 	cr_assert_neq(stat(path, &sb), 0);
 	ctf_rig_expect(&r, DIR_ "ch_0", 0, 0, 1, LEN);
 	ctf_rig_expect_index(&r, DIR_ "index/ch_0.idx", 0, 1, LEN);

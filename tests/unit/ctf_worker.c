@@ -714,7 +714,7 @@ static pid_t spawn_mortal(struct ctf_rig *r, unsigned life)
 	}
 
 /* False: it lived to the end. */
-static bool run_mortal(unsigned life, enum ctf_close command)
+static bool run_mortal(unsigned life, enum ctf_close command, bool viewed)
 {
 	struct source_half h;
 	struct ctf_rig r;
@@ -723,6 +723,7 @@ static bool run_mortal(unsigned life, enum ctf_close command)
 	pid_t pid;
 
 	ctf_rig_make(&r, 13, false);
+	atomic_store(&r.ctf->viewed, viewed);
 	ctf_rig_chunk(&r, 0, "");
 	ctf_rig_stream(&r, 0, false, 0, 0);
 	ctf_rig_stream(&r, 1, true, 0, 0);
@@ -764,11 +765,15 @@ static bool run_mortal(unsigned life, enum ctf_close command)
 		expect_chunk(&r, dir, 0, 1, 12);
 		snprintf(dir + strlen(dir), 100, "/" DIR_ "ch_2_0");
 		ctf_rig_expect(&r, dir, 2, 1, 1, LEN);
+		ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
+		snprintf(dir + strlen(dir), 100, "/" DIR_ ".ch_2_0.gone");
+		cr_assert_eq(ctf_rig_size(&r, dir), -1);
 		ctf_rig_glob(&r, "archives/*-1", dir, sizeof(dir));
 		expect_chunk(&r, dir, 1, 2, 5);
 	} else {
 		expect_chunk(&r, ".", 1, 2, 5);
 		cr_assert_eq(ctf_rig_size(&r, ".chunk-2"), -1);
+		cr_assert_eq(ctf_rig_size(&r, ".cleared-1"), -1);
 	}
 	cr_assert_eq(ctf_rig_half(&r, 0).ledger.discarded[DISCARD_PARTIAL], 500);
 	cr_assert_eq(ctf_rig_half(&r, 0).ledger.stored, 3 * LEN, "life %u", life);
@@ -783,7 +788,16 @@ Test(ctf_worker, killed_at_every_commit, .timeout = 300)
 {
 	unsigned life = 1;
 
-	while (run_mortal(life, life % 2 ? CTF_CLOSE_ARCHIVE : CTF_CLOSE_DELETE))
+	while (run_mortal(life, life % 2 ? CTF_CLOSE_ARCHIVE : CTF_CLOSE_DELETE, false))
+		life++;
+	cr_assert_gt(life, 150);
+}
+
+Test(ctf_worker, killed_at_every_commit_under_a_viewer, .timeout = 300)
+{
+	unsigned life = 1;
+
+	while (run_mortal(life, life % 2 ? CTF_CLOSE_DELETE : CTF_CLOSE_ARCHIVE, true))
 		life++;
 	cr_assert_gt(life, 150);
 }

@@ -1099,6 +1099,78 @@ def viewers_behind_the_end():
             viewer.close()
 
 
+def index_of(viewer, stream, offset):
+    """It has the index of a packet, and not the packet."""
+    handle = viewer.handle_of(stream.name)
+    status, index = wait_for("an index", lambda: (lambda s: s if s[0] not in (2, 5) else None)(viewer.next_index(handle)))
+    if status != 1 or index[0] != offset:
+        raise Failed(f"index {index}, not of offset {offset}")
+    return handle, offset, index[1] // 8
+
+
+def hidden_files(client):
+    return [name for at, dirs, files in os.walk(client.folder) for name in dirs + files if "cleared" in name or "gone" in name]
+
+
+@case
+def files_removed_under_a_viewer():
+    """Cleared, or a tracefile whose name came again: a viewer that has a packet's index gets the packet, behind a kill too."""
+    not_stock()
+    with lttng_relay() as relay:
+        for number, kill in ((1, False), (2, True)):
+            client = Client(relay, name=f"removed{number}", number=number, live=1000000)
+            client.hello()
+            client.begin()
+            viewer = Viewer(relay).hello()
+            viewer.attach(viewer.find(client.name)[0])
+            stream = client.streams[0]
+            packet = stream.packet()
+            at = index_of(viewer, stream, 0)
+            rotate(client, 1, None, lttng.DELETE)
+            if kill:
+                relay.kill_and_wait()
+            if viewer.packet(*at) != (1, packet.stored()):
+                raise Failed("a packet that was cleared is gone for its viewer")
+            client.places = {0: None, 1: ""}
+            stream.packets = []
+            must_read(viewer, stream, stream.packet(), 0)
+            client.finish()
+            viewer.close()
+            client.must_hold()
+            if hidden_files(client):
+                raise Failed(f"left: {hidden_files(client)}")
+
+            client = Client(relay, name=f"ring{number}", number=10 + number, live=1000000)
+            client.hello()
+            client.begin(cpus=1, tracefile_size=4096, tracefile_count=2)
+            viewer = Viewer(relay).hello()
+            viewer.attach(viewer.find(client.name)[0])
+            stream = client.streams[0]
+            packet = stream.packet()
+            at = index_of(viewer, stream, 0)
+            rest = [stream.packet() for _ in range(2)]
+            client.await_stored()
+            if kill:
+                relay.kill_and_wait()
+            if viewer.packet(*at) != (1, packet.stored()):
+                raise Failed("a packet whose file's name came again is gone for its viewer")
+            for each in rest:
+                must_read(viewer, stream, each, 0)
+            for _ in range(5):
+                last = stream.packet()
+            client.await_stored()
+            if kill:
+                relay.kill_and_wait()
+            client.finish()
+            packets = read_all(viewer, stream)
+            if not packets or packets[-1] != last.stored():
+                raise Failed("not read to the end")
+            viewer.close()
+            client.must_hold(readable=False)
+            if hidden_files(client):
+                raise Failed(f"left: {hidden_files(client)}")
+
+
 @case
 def clear_under_a_viewer():
     """What was indexed before stays readable for it; then it goes on in the new chunk."""
