@@ -175,6 +175,11 @@ static bool fact_next_stream(void *ctx, uint64_t session, uint64_t last, struct 
 					ret);
 }
 
+static void fact_untold(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret)
+{
+	live_catalog_untold(((struct viewer *)ctx)->live->config.st, session, last, ret);
+}
+
 static bool fact_stream(void *ctx, uint64_t handle, struct live_stream *ret)
 {
 	return live_catalog_stream(((struct viewer *)ctx)->live->config.st, handle, ret);
@@ -237,6 +242,7 @@ static const struct live_facts facts = {
 	.next_session = fact_next_session,
 	.session = fact_session,
 	.next_stream = fact_next_stream,
+	.untold = fact_untold,
 	.stream = fact_stream,
 	.start = fact_start,
 	.next = fact_next,

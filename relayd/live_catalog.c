@@ -124,6 +124,43 @@ static bool complete(const struct ctf_stream_half *h)
 	       (int64_t)(h->index_seq - h->last_seq) >= 0;
 }
 
+/* The metadata of a trace among these streams has not come. */
+static bool lacks_metadata(const struct state *st, uint64_t session, uint64_t last, uint64_t trace)
+{
+	struct live_stream s;
+	struct stream_half h;
+
+	while (live_catalog_next_stream(st, session, last, &s)) {
+		last = 1 + (uint64_t)s.index;
+		if (!s.entry.metadata || s.entry.trace != trace)
+			continue;
+		stream_read(&st->stream[s.index], &h);
+		return !h.position;
+	}
+	return false;
+}
+
+void live_catalog_untold(const struct state *st, uint64_t session, uint64_t last,
+			 struct live_untold *ret)
+{
+	uint64_t first = last;
+	struct live_stream s;
+	struct stream_half h;
+
+	*ret = (struct live_untold){.until = UINT64_MAX};
+	while (live_catalog_next_stream(st, session, last, &s)) {
+		last = 1 + (uint64_t)s.index;
+		if (s.entry.metadata)
+			continue;
+		stream_read(&st->stream[s.index], &h);
+		if (h.state == STREAM_ENDED || h.ctf.closed ||
+		    (h.ctf.any_index && !lacks_metadata(st, session, first, s.entry.trace)))
+			ret->ready = true;
+		else if (h.ctf.any_index || h.ctf.beacon_end < ret->until)
+			ret->until = h.ctf.any_index ? 0 : h.ctf.beacon_end;
+	}
+}
+
 bool live_catalog_where(const struct state *st, uint64_t handle, struct live_where *ret)
 {
 	const struct stream_slot *s = find_stream(st, handle);

@@ -27,6 +27,10 @@ bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t
 			      struct live_stream *ret);
 bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_stream *ret);
 
+/* What is published behind the stream of slot last - 1 (0: all). */
+void live_catalog_untold(const struct state *st, uint64_t session, uint64_t last,
+			 struct live_untold *ret);
+
 /* Where a stream's files are and how far they are filled. */
 struct live_where {
 	struct stream_half stream;

@@ -491,7 +491,7 @@ int live_files_packet(struct live_files *f, uint32_t i, const struct viewer_curs
 
 	if (!c->serial || !c->next)
 		return -ENOENT; /* it has got no index of this file */
-	if (s.have->data < 0) {
+	if (s.have->data < 0 || s.have->serial != c->serial || s.have->file != c->file) {
 		look(&s);
 		r = open_here(&s, &file);
 		if (r < 0)

@@ -336,29 +336,29 @@ static bool has_new_metadata(struct turn *t, const struct viewer_cursor *of)
 	return false;
 }
 
-static uint32_t flags_for(struct turn *t, const struct viewer_cursor *c)
+static void find_untold(struct turn *t, const struct viewer_cursor *c, struct live_untold *ret)
 {
 	const struct viewer_attachment *a = attachment_of(t, c);
 	struct live_session session;
-	uint32_t flags = 0;
 
-	if (has_new_metadata(t, c))
-		flags |= LIVE_NEW_METADATA;
+	*ret = (struct live_untold){.until = UINT64_MAX};
 	if (a && t->in->facts->session(t->in->ctx, a->session, &session) &&
 	    session.entry.streams > a->sent && any_free(t))
-		flags |= LIVE_NEW_STREAMS;
-	return flags;
+		t->in->facts->untold(t->in->ctx, a->session, a->last, ret);
 }
 
 /*
- * A viewer looks for new streams only where a packet's index says so, and its clock must not go on
- * before it knows them: babeltrace2 ends when a stream that it is told of later has events from
- * before that. While all that it knows is idle it gets the index of a packet of no bytes.
+ * A viewer looks for new streams only where a packet's index says so, and its clock must not go
+ * beyond an event of theirs before it knows them: babeltrace2 ends with an error then. Nor may it
+ * know them before their metadata can decode their first packet: up to 2.0.4 it crashes. So a new
+ * stream is told when it has a packet; up to then time stands where nothing happened in it; and
+ * who has nothing else to tell gives the index of a packet of no bytes.
  */
-static void tell_of_streams(struct live_record *record, uint64_t time)
+static enum live_index tell_of_streams(struct live_record *record, uint64_t time)
 {
 	*record = (struct live_record){
 		.ts_begin = time, .ts_end = time, .class_id = record->class_id};
+	return LIVE_INDEX_OK;
 }
 
 static int on_next_index(struct turn *t, const struct live_request *m)
@@ -366,7 +366,9 @@ static int on_next_index(struct turn *t, const struct live_request *m)
 	const struct viewer_cursor *at = find_cursor(t, m->id);
 	struct live_record record = {0}, none = {0};
 	uint32_t status = LIVE_INDEX_ERROR, flags = 0;
+	struct live_untold untold;
 	struct viewer_cursor c;
+	enum live_next next;
 	int r = want_room(t, 64);
 
 	if (r < 0)
@@ -376,25 +378,32 @@ static int on_next_index(struct turn *t, const struct live_request *m)
 		return 0;
 	}
 	c = *at;
-	switch (t->in->facts->next(t->in->ctx, index_of(t, at), &c, &record)) {
+	next = t->in->facts->next(t->in->ctx, index_of(t, at), &c, &record);
+	find_untold(t, at, &untold); /* behind: what came before that record is published */
+	if (untold.ready)
+		flags = LIVE_NEW_STREAMS;
+	if (next == LIVE_NEXT_RECORD && record.ts_end > untold.until) {
+		c = *at;
+		next = LIVE_NEXT_BEACON;
+	}
+	switch (next) {
 	case LIVE_NEXT_RECORD:
 		status = LIVE_INDEX_OK;
-		flags = flags_for(t, at);
+		if (has_new_metadata(t, at))
+			flags |= LIVE_NEW_METADATA;
 		c.time = record.ts_end > c.time ? record.ts_end : c.time;
 		break;
 	case LIVE_NEXT_BEACON:
-		/* The class must be known, and the stream's time never goes back. */
-		status = record.class_id == CTF_NONE || record.ts_end < c.time
+		/* The class must be known, and the stream's time never goes back. Nor may two
+		 * streams say the same time: babeltrace2 complains. */
+		status = record.class_id == CTF_NONE || record.ts_end < c.time ||
+					 record.ts_end > untold.until
 				 ? LIVE_INDEX_RETRY
 				 : LIVE_INDEX_INACTIVE;
-		if (record.class_id != CTF_NONE)
-			flags = flags_for(t, at) & LIVE_NEW_STREAMS;
-		if (flags) {
-			status = LIVE_INDEX_OK;
-			tell_of_streams(&record, c.time);
-		} else if (status == LIVE_INDEX_INACTIVE) {
+		if (flags && record.class_id != CTF_NONE)
+			status = tell_of_streams(&record, c.time);
+		else if (status == LIVE_INDEX_INACTIVE)
 			c.time = record.ts_end;
-		}
 		break;
 	case LIVE_NEXT_NOTHING:
 		status = LIVE_INDEX_RETRY;
@@ -410,6 +419,8 @@ static int on_next_index(struct turn *t, const struct live_request *m)
 		record = (struct live_record){.ts_end = record.ts_end, .class_id = record.class_id};
 	else if (status != LIVE_INDEX_OK)
 		record = none;
+	if (status != LIVE_INDEX_OK)
+		flags = 0;
 	change_cursor(t, index_of(t, at), &c);
 	live_index_encode(&t->reply, status, &record, flags);
 	return 0;

@@ -51,6 +51,12 @@ struct live_stream {
 	uint32_t index; /* of its slot */
 };
 
+/* Published streams that a viewer has not been told of. */
+struct live_untold {
+	bool ready; /* one of them has a packet and its metadata, or is over: it is to be told */
+	uint64_t until; /* the others have no event before this time; UINT64_MAX: there are none */
+};
+
 enum live_next {
 	LIVE_NEXT_RECORD,  /* and the cursor stands behind it */
 	LIVE_NEXT_NOTHING, /* not yet */
@@ -67,7 +73,9 @@ struct live_facts {
 	bool (*session)(void *ctx, uint64_t handle, struct live_session *ret);
 	/* The stream behind the one in slot last - 1 (0: the first) of a session; false: none. */
 	bool (*next_stream)(void *ctx, uint64_t session, uint64_t last, struct live_stream *ret);
-	/* The same for one by its handle; false: it is gone. */
+	/* Of all streams behind the one in slot last - 1. */
+	void (*untold)(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret);
+	/* The same as next_stream() for one by its handle; false: it is gone. */
 	bool (*stream)(void *ctx, uint64_t handle, struct live_stream *ret);
 	/* Put a new cursor where it begins. @now: behind what is stored. */
 	void (*start)(void *ctx, struct viewer_cursor *c, bool now);

@@ -86,6 +86,45 @@ Test(live_catalog, streams_in_the_order_they_were_announced)
 	live_rig_free(&r);
 }
 
+static void expect_untold(struct live_rig *r, uint64_t session, uint64_t last, bool ready,
+			  uint64_t until)
+{
+	struct live_untold u;
+
+	live_catalog_untold(&r->st, session, last, &u);
+	cr_assert_eq(u.ready, ready);
+	cr_assert_eq(u.until, until, "%llu", (unsigned long long)u.until);
+}
+
+Test(live_catalog, a_stream_is_to_be_told_with_its_first_packet)
+{
+	struct live_rig r;
+	uint64_t s, told, x, y, m;
+
+	live_rig_make(&r);
+	s = live_rig_session(&r, 0, "a", "p");
+	told = live_rig_stream(&r, 0, "told", 0);
+	expect_untold(&r, s, 1 + ctf_handle_index(told), false, UINT64_MAX);
+	x = live_rig_stream(&r, 0, "ch_0", 0);
+	y = live_rig_stream(&r, 0, "ch_1", 0);
+	m = live_rig_stream(&r, 0, "metadata", 0);
+	live_rig_begin(&r, x)->ctf.beacon_end = 20;
+	live_rig_commit(&r, x);
+	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 0);
+	live_rig_begin(&r, y)->ctf.beacon_end = 10;
+	live_rig_commit(&r, y);
+	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 10);
+	live_rig_begin(&r, y)->ctf.any_index = 1;
+	live_rig_commit(&r, y);
+	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 0); /* nothing can decode it */
+	live_rig_metadata(&r, m, 10, 'x');
+	expect_untold(&r, s, 1 + ctf_handle_index(told), true, 20);
+	live_rig_begin(&r, x)->ctf.closed = 1;
+	live_rig_commit(&r, x);
+	expect_untold(&r, s, 1 + ctf_handle_index(told), true, UINT64_MAX);
+	live_rig_free(&r);
+}
+
 Test(live_catalog, a_stream_is_over_when_all_that_was_said_has_come)
 {
 	struct live_where *w = calloc(1, sizeof(*w));

@@ -76,6 +76,22 @@ static bool next_stream(void *ctx, uint64_t session, uint64_t last, struct live_
 	return false;
 }
 
+static void untold(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret)
+{
+	(void)ctx;
+	*ret = (struct live_untold){.until = UINT64_MAX};
+	for (uint64_t i = last; i < STREAMS; i++) {
+		const struct made_up *m = &world.stream[i];
+
+		if (m->session != session || m->metadata)
+			continue;
+		if (m->records)
+			ret->ready = true;
+		else if (m->beacon < ret->until)
+			ret->until = m->beacon;
+	}
+}
+
 static void start(void *ctx, struct viewer_cursor *c, bool now)
 {
 	(void)ctx;
@@ -144,6 +160,7 @@ static const struct live_facts facts = {
 	.next_session = next_session,
 	.session = get_session,
 	.next_stream = next_stream,
+	.untold = untold,
 	.stream = get_stream,
 	.start = start,
 	.next = next,
@@ -367,27 +384,41 @@ Test(live_viewer, record_before_hangup_before_beacon_before_retry)
 	next_index(&p, 12, LIVE_INDEX_INACTIVE, 0);
 }
 
-Test(live_viewer, an_idle_viewer_hears_of_new_streams)
+Test(live_viewer, new_streams_are_told_with_their_first_packet)
 {
 	struct peer p = connected();
-	struct made_up *m = &world.stream[2];
+	struct made_up *m = &world.stream[2], *other = &world.stream[4];
 
 	attach(&p, LIVE_SEEK_BEGINNING);
 	world.published[0] = 4;
-	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+	other->records = 0;
 	m->beacon = 5;
+	next_index(&p, 12, LIVE_INDEX_RETRY, 0); /* nobody knows of the other up to 5 */
+	other->beacon = 4;
+	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+	other->beacon = 5;
+	next_index(&p, 12, LIVE_INDEX_INACTIVE, 0);
+	cr_assert_eq(be64(&p, 32), 5);
+	m->records = 1; /* up to 10 */
+	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+	other->beacon = 10;
+	next_index(&p, 12, LIVE_INDEX_OK, LIVE_NEW_METADATA);
+	cr_assert_eq(be64(&p, 32), 10);
+	/* The first packet; all that the viewer knows is idle. */
+	other->records = 1;
+	m->beacon = 30;
 	next_index(&p, 12, LIVE_INDEX_OK, LIVE_NEW_STREAMS);
 	cr_assert_eq(be64(&p, 8), 0, "a packet of no bytes");
 	cr_assert_eq(be64(&p, 16), 0);
-	cr_assert_eq(be64(&p, 32), 0, "its clock stands until it knows them");
+	cr_assert_eq(be64(&p, 32), 10, "its clock stands until it knows them");
 	cr_assert_eq(be64(&p, 48), 3);
+	m->records = 2;
+	next_index(&p, 12, LIVE_INDEX_OK, LIVE_NEW_METADATA | LIVE_NEW_STREAMS);
+	cr_assert_eq(be64(&p, 32), 20);
 	ASK(&p, 8 + LIVE_STREAM_ENTRY, .command = LIVE_GET_NEW_STREAMS, .id = 100);
 	cr_assert_eq(be32(&p, 0), LIVE_STREAMS_OK);
 	next_index(&p, 12, LIVE_INDEX_INACTIVE, 0);
-	cr_assert_eq(be64(&p, 32), 5);
-	world.published[0] = 5;
-	m->class_id = CTF_NONE;
-	next_index(&p, 12, LIVE_INDEX_RETRY, 0);
+	cr_assert_eq(be64(&p, 32), 30);
 }
 
 Test(live_viewer, metadata_is_never_an_empty_ok)

@@ -940,6 +940,51 @@ def weakness_viewer_that_stalls():
 
 
 @case
+def viewers_that_do_not_read():
+    """Twenty of them ask for 40 MiB each and read nothing: recording goes on as fast as before, and they cost little memory."""
+    not_stock()
+
+    def memory():
+        with open(f"/proc/{relay.relayd_pid()}/smaps_rollup", encoding="ascii") as f:
+            return next(int(line.split()[1]) << 10 for line in f if line.startswith("Pss:"))
+
+    def seconds():
+        begin = time.monotonic()
+        for _ in range(100):
+            client.streams[0].packet(200)
+        client.await_stored()
+        return time.monotonic() - begin
+
+    with while_recording() as (relay, _):
+        client = live_client(relay)
+        size = len(client.streams[0].packet(50000).stored())
+        alone = min(seconds() for _ in range(3))
+        before = memory()
+        deaf = []
+        for _ in range(20):
+            viewer = Viewer(relay).hello()
+            viewer.attach(viewer.find("live")[0], 1)
+            viewer.handle_of("metadata")
+            handle, offset, _ = index_of(viewer, client.streams[0], 0)
+            size = min(size, MIB)
+            viewer.sock.settimeout(0.05)
+            with contextlib.suppress(socket.timeout):
+                for _ in range(40):
+                    viewer.send(lttng.GET_PACKET, struct.pack(">QQI", handle, offset, size))
+            deaf.append(viewer)
+        more = (memory() - before) / len(deaf)
+        now = min(seconds() for _ in range(3))
+        print(f"        {size >> 10} KiB a reply: {more / 1024:.0f} KiB a viewer, {alone:.3f} s alone, {now:.3f} s beside them")
+        if now > 2 * alone + 0.2:
+            raise Failed(f"{alone:.3f} s become {now:.3f} s")
+        if more > 2 * MIB:
+            raise Failed(f"{more / MIB:.1f} MiB a viewer")
+        client.finish()
+        for viewer in deaf:
+            viewer.close()
+
+
+@case
 def weakness_long_host_name():
     """A host name of 100 bytes does not spoil LIST_SESSIONS."""
     not_stock()
