@@ -342,9 +342,11 @@ static void find_untold(struct turn *t, const struct viewer_cursor *c, struct li
 	struct live_session session;
 
 	*ret = (struct live_untold){.until = UINT64_MAX};
-	if (a && t->in->facts->session(t->in->ctx, a->session, &session) &&
-	    session.entry.streams > a->sent && any_free(t))
-		t->in->facts->untold(t->in->ctx, a->session, a->last, ret);
+	if (!a || !t->in->facts->session(t->in->ctx, a->session, &session) || !any_free(t))
+		return;
+	/* Those that are not published yet count too: they may have events already. */
+	t->in->facts->untold(t->in->ctx, a->session, a->last, ret);
+	ret->ready = ret->ready && session.entry.streams > a->sent;
 }
 
 /*
