@@ -68,16 +68,16 @@ static void hold(struct talk_relay *r, const struct talk_mode *mode, const uint8
 		r->limits = (struct trace_cmd_limits){1000, 2000, 500, 300, 4};
 	if (how & SLOW)
 		r->room = 100;
-	talk_relay_client_sends(r, data + 2, size - 2);
+	talk_peer_sends(&r->peer, data + 2, size - 2);
 	if (!(how & LATE)) {
-		r->client_ended = how & ENDS;
-		r->client_reset = how & RESETS;
+		r->peer.client_ended = how & ENDS;
+		r->peer.client_reset = how & RESETS;
 	}
 	talk_relay_settle(r);
 	talk_relay_advance(r, TRACE_CMD_MAGIC_MS);
 	answer_lease(r, how);
 	talk_relay_settle(r);
-	listed = r->to_client_len;
+	listed = r->peer.to_client_len;
 
 	/* Each portion of room is used up, or nothing waits for it. */
 	while (r->wants & CONVERSATION_ROOM) {
@@ -87,15 +87,15 @@ static void hold(struct talk_relay *r, const struct talk_mode *mode, const uint8
 		talk_relay_settle(r);
 		NEED(r->metadata_len > before || !(r->wants & CONVERSATION_ROOM));
 	}
-	r->client_ended = how & ENDS;
-	r->client_reset = how & RESETS;
+	r->peer.client_ended = how & ENDS;
+	r->peer.client_reset = how & RESETS;
 	talk_relay_settle(r);
 	talk_relay_advance(r, 3600 * 1000);
 	NEED(!r->deadline_ms || r->deadline_ms > r->now_ms);
 
 	conversation_trace_cmd(r->slot, &s);
 	if (s.state == TRACE_CMD_METADATA || s.state == TRACE_CMD_RECORDING)
-		NEED(r->to_client_len == listed);
+		NEED(r->peer.to_client_len == listed);
 	NEED(r->metadata_len <= r->limits.metadata_max);
 	NEED(!r->orderly || r->reason == CLOSE_finished);
 	NEED(r->reason != CLOSE_internal);
@@ -115,8 +115,8 @@ static void alike(const struct talk_relay *a, const struct talk_relay *b)
 	NEED(s.protocol == t.protocol && s.state == t.state && s.unexpected == t.unexpected);
 	NEED(s.cpus == t.cpus && s.page_size == t.page_size && s.transport == t.transport);
 	NEED(a->ended == b->ended && a->orderly == b->orderly && a->reason == b->reason);
-	NEED(a->to_client_len == b->to_client_len && a->metadata_len == b->metadata_len);
-	NEED(!memcmp(a->to_client, b->to_client, a->to_client_len));
+	NEED(a->peer.to_client_len == b->peer.to_client_len && a->metadata_len == b->metadata_len);
+	NEED(!memcmp(a->peer.to_client, b->peer.to_client, a->peer.to_client_len));
 	NEED(!a->metadata_len || !memcmp(a->metadata, b->metadata, a->metadata_len));
 	NEED(a->metadata_ended == b->metadata_ended);
 }

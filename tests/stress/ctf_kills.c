@@ -225,8 +225,8 @@ static void send_packet(unsigned stream, uint64_t seq)
 	send_all(theirs[stream / 2], bytes + from,
 		 CTF_DATA_HEADER_SIZE + length_of(stream, seq) - from);
 	index_record(record, stream, seq);
-	order(&(struct ctf_order){.type = CTF_ORDER_INDEX, .number = seq, .bytes = 64},
-	      (int)stream, record);
+	order(&(struct ctf_order){.type = CTF_ORDER_INDEX, .number = seq, .bytes = 64}, (int)stream,
+	      record);
 }
 
 /* The metadata of a chunk: the same each time, in two pieces. */
@@ -479,8 +479,8 @@ static void check_chunk(unsigned chunk)
 	glob_t found;
 	int r;
 
-	snprintf(pattern, sizeof(pattern), "%s/%s/archives/*-%u", dir, source_now(&st.source[0])->dir,
-		 chunk);
+	snprintf(pattern, sizeof(pattern), "%s/%s/archives/*-%u", dir,
+		 source_now(&st.source[0])->dir, chunk);
 	r = glob(pattern, 0, NULL, &found);
 	if (is_deleted(chunk) && chunk + 1 < chunks) {
 		if (r != GLOB_NOMATCH)
