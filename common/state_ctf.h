@@ -238,7 +238,7 @@ struct ctf_stream_half {
 	 * chunk away (`lttng clear`), what is missing behind packet_seq is no loss. */
 	uint64_t packet_serial;
 	uint32_t cleared;
-	uint32_t unused;
+	uint32_t left;    /* CTF_ORDER_LEAVE of its control connection was applied */
 	uint64_t stalled; /* bytes of struct ctf_stalled that stand in the ledger */
 	/* The file being filled. */
 	uint32_t chunk;     /* 1 + index into the source's chunks; 0: none */

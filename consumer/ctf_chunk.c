@@ -268,6 +268,22 @@ static int remove_chunk(struct ctf_source *s, uint32_t i)
 
 /* ---- the end of a chunk ---- */
 
+/* Its control connection has ended without closing it, and so has its data connection. A restart
+ * forgets which that was: then it is gone when nothing has come for long. */
+static bool is_gone(struct ctf_stream *t)
+{
+	struct ctf_source *s = t->source;
+	uint64_t limit = s->worker->config.stall_timeout_ms;
+
+	if (!stream_now(t->slot)->ctf.left)
+		return false;
+	if (t->orphan || cds_list_empty(&s->connections))
+		return true;
+	if (!t->left_since_ms || t->fed_by)
+		t->left_since_ms = ctf_now_ms();
+	return ctf_now_ms() - t->left_since_ms >= (int64_t)(limit ? limit : CTF_STALL_MS);
+}
+
 static bool in_use(struct ctf_source *s, uint32_t chunk)
 {
 	struct ctf_stream *t;
@@ -278,9 +294,10 @@ static bool in_use(struct ctf_source *s, uint32_t chunk)
 		if (c->rotating && c->to_chunk == chunk)
 			return true;
 		for (unsigned i = 0; i < CTF_WAITING; i++)
-			if (c->waiting[i].chunk == chunk && !c->closed)
+			if (c->waiting[i].chunk == chunk && !c->closed && !is_gone(t))
 				return true;
-		if (c->chunk == chunk && (c->rotating || !ctf_stream_complete(stream_now(t->slot))))
+		if (c->chunk == chunk &&
+		    (c->rotating || !(ctf_stream_complete(stream_now(t->slot)) || is_gone(t))))
 			return true;
 	}
 	return false;

@@ -51,6 +51,7 @@ struct ctf_stream {
 	struct ctf_connection *connection; /* that brings a packet at this moment */
 	uint64_t fed_by;                   /* id of the connection that brought the last packet */
 	bool orphan;                       /* that connection is closed */
+	int64_t left_since_ms;             /* no order comes any more; 0: not so, or not noticed */
 };
 
 struct ctf_connection {

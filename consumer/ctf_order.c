@@ -183,6 +183,25 @@ static int apply_to_stream(struct ctf_source *s, const struct order *o)
 	}
 }
 
+/* A control connection has ended: its open streams get no order any more. Harmless to repeat. */
+static int apply_leave(struct ctf_source *s, const struct order *o)
+{
+	struct ctf_stream *t;
+
+	cds_list_for_each_entry (t, &s->streams, node) {
+		const struct ctf_stream_half *now = &stream_now(t->slot)->ctf;
+		struct stream_half *h;
+
+		if (t->ctf->by_conversation != o->head.number || !now->opened || now->closed ||
+		    now->left)
+			continue;
+		h = stream_begin(t->slot);
+		h->ctf.left = 1;
+		stream_commit(t->slot);
+	}
+	return 0;
+}
+
 static int apply(struct ctf_source *s, const struct order *o)
 {
 	if (o->head.stream)
@@ -195,6 +214,8 @@ static int apply(struct ctf_source *s, const struct order *o)
 	case CTF_ORDER_CHUNK:
 		return ctf_chunk_create(s, o->head.number, (int64_t)o->head.value, o->payload,
 					o->head.bytes, o->behind);
+	case CTF_ORDER_LEAVE:
+		return apply_leave(s, o);
 	case CTF_ORDER_CLOSE_CHUNK:
 		return ctf_chunk_close(s, o->head.number, (int64_t)o->head.value, o->head.flag,
 				       o->behind);

@@ -233,6 +233,41 @@ Test(ctf_worker, archive, .timeout = 30)
 	ctf_rig_free(&r);
 }
 
+/* One of two consumer daemons dies: its streams, which nobody closes, do not keep the old chunk. */
+Test(ctf_worker, rotation_without_a_consumer_that_died, .timeout = 30)
+{
+	struct ctf_rig r;
+	char dir[200], path[300];
+
+	begin(&r, 13);
+	r.st.ctf_stream[0].by_conversation = 100;
+	r.st.ctf_stream[2].by_conversation = 200;
+	ctf_rig_stream(&r, 0, false, 0, 0);
+	ctf_rig_stream(&r, 2, false, 0, 0);
+	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
+	ctf_rig_index(&r, 0, 0, 0, 0);
+	ctf_rig_send(&r, 1, 2, 0, LEN, ALL);
+	ctf_rig_index(&r, 2, 0, 0, 0);
+	ctf_rig_wait(counter(&r, COUNTER_indexes_stored) == 2);
+	ctf_rig_order(&r, CTF_ORDER_LEAVE, -1, 200, 0, CLOSE_reset, NULL, 0);
+	ctf_rig_chunk(&r, 1, "");
+	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, 1, 1, NULL, 0);
+	ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100, CTF_CLOSE_ARCHIVE, NULL, 0);
+	ctf_rig_wait(ctf_rig_applied(&r));
+	ctf_rig_send(&r, 1, 2, 1, LEN, ALL); /* what it had sent before it died */
+	ctf_rig_wait(ctf_rig_half(&r, 2).ledger.stored == 2 * LEN);
+	cr_assert_eq(counter(&r, COUNTER_chunks_finished), 0);
+	ctf_rig_close(&r, 1);
+	ctf_rig_wait(counter(&r, COUNTER_chunks_finished) == 1);
+	ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/" DIR_ "ch_2", dir);
+	ctf_rig_expect(&r, path, 2, 0, 2, LEN);
+	cr_assert_eq(counter(&r, COUNTER_chunks_incomplete), 1);
+	ctf_rig_close(&r, 0);
+	finish(&r);
+	ctf_rig_free(&r);
+}
+
 Test(ctf_worker, clear, .timeout = 30)
 {
 	struct ctf_rig r;
