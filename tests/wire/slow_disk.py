@@ -17,7 +17,8 @@ from rig.relay import wait_for
 
 MIB = 1 << 20
 MAX_STALL = 0.2
-SLACK = 1.0  # a busy machine's, on top of max-stall
+SLACK = 3.0  # a busy machine's, on top of max-stall
+HANG = 2 * SLACK
 STALLED = ("stall", "orders-wait", "closed")
 
 
@@ -25,6 +26,17 @@ def slow_relay(where, **more):
     sets = {"lttng.max-stall": f"{int(MAX_STALL * 1000)}ms", "relayd.workers": "2"}
     sets.update(more)
     return lttng_relay(sets, output=where, errors=STALLED)
+
+
+def recording(relay, cpus=2, events=10, **who):
+    """A client with a stored packet in each stream."""
+    client = Client(relay, **who)
+    client.hello()
+    client.begin(cpus)
+    for stream in client.streams:
+        stream.packet(events)
+    client.await_stored()
+    return client
 
 
 class Longest:
@@ -89,16 +101,10 @@ def the_client_goes_on():
     """Several sessions of one host, one after the other, as one thread of its sends them."""
     with small_ext4(64 * MIB) as where:
         with slow_relay(where) as relay:
-            clients = [Client(relay, name=f"s{n}", number=n + 1) for n in range(4)]
-            for client in clients:
-                client.hello()
-                client.begin(2)
-                for stream in client.streams:
-                    stream.packet()
-                client.await_stored()
+            clients = [recording(relay, name=f"s{n}", number=n + 1) for n in range(4)]
             longest, sent = Longest(), 0
             with hanging(where):
-                until = time.monotonic() + 10 * MAX_STALL
+                until = time.monotonic() + HANG
                 while time.monotonic() < until:
                     for client in clients:
                         for stream in client.streams:
@@ -126,13 +132,8 @@ def the_client_goes_on():
 def files_hold_what_was_not_discarded():
     with small_ext4(64 * MIB) as where:
         with slow_relay(where) as relay:
-            client = Client(relay)
-            client.hello()
-            client.begin(2)
+            client = recording(relay, events=700)
             a, b = client.streams
-            for stream in (a, b):
-                stream.packet(700)
-            client.await_stored()
             with hanging(where):
                 await_hang(relay, a)
                 for _ in range(50):
@@ -154,12 +155,8 @@ def index_records_fill_the_ring():
     """More of them than may wait: they are dropped, and only the first of them is waited for."""
     with small_ext4(64 * MIB) as where:
         with slow_relay(where) as relay:
-            client = Client(relay)
-            client.hello()
-            client.begin(1)
+            client = recording(relay, cpus=1)
             stream = client.streams[0]
-            stream.packet()
-            client.await_stored()
             longest = Longest()
             with hanging(where):
                 await_hang(relay, stream)
@@ -178,11 +175,8 @@ def index_records_fill_the_ring():
 def metadata_waits_and_then_the_source_is_closed():
     with small_ext4(64 * MIB) as where:
         with slow_relay(where, **{"lttng.metadata-wait": "256K"}) as relay:
-            patient, greedy = (Client(relay, name=name, number=n + 1) for n, name in enumerate(("patient", "greedy")))
-            for client in (patient, greedy):
-                client.hello()
-                client.begin(1)
-                client.await_stored()
+            patient = recording(relay, cpus=1, name="patient")
+            greedy = recording(relay, cpus=1, name="greedy", number=2)
             text = b"/* " + b"x" * 50000 + b" */\n"
             with hanging(where):
                 send = message(SEND_METADATA, struct.pack(">QI", patient.metadata.handle, 0) + text)
@@ -206,13 +200,8 @@ def metadata_waits_and_then_the_source_is_closed():
 def killed_while_the_disk_hangs():
     with small_ext4(64 * MIB) as where:
         with slow_relay(where) as relay:
-            client = Client(relay)
-            client.hello()
-            client.begin(2)
+            client = recording(relay)
             a, b = client.streams
-            for stream in (a, b):
-                stream.packet()
-            client.await_stored()
             with hanging(where):
                 await_hang(relay, a)
                 for _ in range(20):
