@@ -80,7 +80,9 @@ struct ctf_source {
 	struct source_slot *slot;
 	struct ctf_source_slot *ctf;
 	struct state_ref ref;
-	struct cds_list_head node; /* of worker->ctf_sources */
+	struct cds_list_head node;     /* of worker->ctf_sources */
+	struct cds_list_head due_node; /* of worker->ctf_due, if it is due */
+	bool due;
 	struct cds_list_head streams, connections;
 	int64_t blocked_since_ms;    /* an index waits for its packet; 0: none */
 	uint64_t blocked_at;         /* ring position of it */

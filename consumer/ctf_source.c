@@ -154,6 +154,8 @@ static void drop(struct ctf_source *s)
 	cds_list_for_each_entry_safe (t, next, &s->streams, node)
 		stream_drop(t);
 	cds_list_del(&s->node);
+	if (s->due)
+		cds_list_del(&s->due_node);
 	if (s->worker->ctf_source_at[s->ref.index] == s)
 		s->worker->ctf_source_at[s->ref.index] = NULL;
 	free(s);

@@ -96,6 +96,7 @@ struct worker {
 	uv_prepare_t rest;
 	struct cds_list_head sources;
 	struct cds_list_head ctf_sources;   /* of struct ctf_source: LTTng */
+	struct cds_list_head ctf_due;       /* those that have orders, and wait for their turn */
 	struct cds_list_head ctf_files;     /* of struct ctf_file, the one used last at the end */
 	unsigned ctf_open;                  /* of those */
 	struct ctf_source **ctf_source_at;  /* by slot index */

@@ -17,6 +17,8 @@
 #include "consumer/ctf_internal.h"
 #include "consumer/internal.h"
 
+#define DUE_MS 2 /* for orders of LTTng sources in a round of the loop */
+
 enum order {
 	ORDER_LOOK,
 	ORDER_LOOK_ALL,
@@ -164,8 +166,30 @@ static void look(struct worker *w, struct state_ref ref)
 
 	if (s)
 		consumer_source_run(s);
-	if (c)
+	if (c && !c->due) {
+		c->due = true;
+		cds_list_add_tail(&c->due_node, &w->ctf_due);
+	}
+}
+
+/* Sources with orders, for a moment: what control says of many sessions (each with directories and
+ * files to be made) must not keep packets waiting. The rest comes behind a round of the loop. */
+static void run_due(struct worker *w)
+{
+	int64_t begin = ctf_now_ms();
+
+	while (!cds_list_empty(&w->ctf_due)) {
+		struct ctf_source *c =
+			cds_list_first_entry(&w->ctf_due, struct ctf_source, due_node);
+
+		c->due = false;
+		cds_list_del(&c->due_node);
 		ctf_source_run(c);
+		if (ctf_now_ms() - begin >= DUE_MS)
+			break;
+	}
+	if (!cds_list_empty(&w->ctf_due))
+		uv_async_send(&w->wake);
 }
 
 static void on_kept(struct worker *w, const struct order_message *m)
@@ -261,6 +285,7 @@ static void on_wake(uv_async_t *wake)
 
 	worker_turn_begin(w);
 	mpsc_drain(&w->queue, take, w);
+	run_due(w);
 	stop_when_done(w);
 	worker_turn_end(w);
 }
@@ -360,6 +385,7 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	w->copy = malloc(WORKER_COPY);
 	CDS_INIT_LIST_HEAD(&w->sources);
 	CDS_INIT_LIST_HEAD(&w->ctf_sources);
+	CDS_INIT_LIST_HEAD(&w->ctf_due);
 	CDS_INIT_LIST_HEAD(&w->ctf_files);
 	mpsc_init(&w->queue);
 	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->finished || !w->copy ||
