@@ -13,6 +13,20 @@
 #include "consumer/ctf_guard.h"
 #include "consumer/worker.h"
 
+/* From one life that ends at a commit to the next: odd. A sanitizer makes each fork so slow that
+ * not every commit can have its own there. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define CTF_RIG_LIVES 7u
+#endif
+#endif
+#if !defined(CTF_RIG_LIVES) && defined(__SANITIZE_ADDRESS__)
+#define CTF_RIG_LIVES 7u
+#endif
+#ifndef CTF_RIG_LIVES
+#define CTF_RIG_LIVES 1u
+#endif
+
 #define CTF_RIG_STREAMS     4u
 #define CTF_RIG_CONNECTIONS 2u
 #define CTF_RIG_PAD         100u /* bytes of padding of a packet of ctf_rig_packet() */

@@ -824,7 +824,7 @@ Test(ctf_worker, killed_at_every_commit, .timeout = 300)
 	unsigned life = 1;
 
 	while (run_mortal(life, life % 2 ? CTF_CLOSE_ARCHIVE : CTF_CLOSE_DELETE, false))
-		life++;
+		life += CTF_RIG_LIVES;
 	cr_assert_gt(life, 150);
 }
 
@@ -833,7 +833,7 @@ Test(ctf_worker, killed_at_every_commit_under_a_viewer, .timeout = 300)
 	unsigned life = 1;
 
 	while (run_mortal(life, life % 2 ? CTF_CLOSE_DELETE : CTF_CLOSE_ARCHIVE, true))
-		life++;
+		life += CTF_RIG_LIVES;
 	cr_assert_gt(life, 150);
 }
 
