@@ -66,7 +66,7 @@ static void metadata_packet(uint32_t bytes, uint32_t there)
 	struct wire_writer w = wire_writer_init(text, sizeof(text));
 
 	wire_put_u32(&w, __builtin_bswap32(0x75D11D57));
-	wire_put_bytes(&w, text, 24); /* uuid, checksum, content_size */
+	w.len += 24; /* uuid, checksum, content_size */
 	wire_put_u32(&w, __builtin_bswap32(bytes * 8));
 	ctf_rig_order(&r, CTF_ORDER_METADATA, 1, 0, 0, there == bytes, text, there);
 }

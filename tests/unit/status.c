@@ -132,14 +132,14 @@ Test(status, many_readers_at_once)
 {
 	int fd[PLACES];
 
-	start(100);
+	start(40);
 	for (int i = 0; i < PLACES; i++)
 		fd[i] = connect_one();
 	for (int i = PLACES - 1; i >= 0; i--) {
 		json_t *document = read_document(fd[i]);
 
 		cr_assert(document, "reader %d", i);
-		cr_assert_eq(json_array_size(json_object_get(document, "streams")), 1600);
+		cr_assert_eq(json_array_size(json_object_get(document, "streams")), 640);
 		json_decref(document);
 	}
 }
