@@ -150,7 +150,7 @@ struct conversation_slot {
 	_Atomic uint64_t id;   /* [S] 0: free */
 	_Atomic uint32_t done; /* [F] closed; sessiond-lite may close its duplicate and free */
 	uint32_t own_session;  /* [S] 1 + index of the session that owns the listening port, or 0 */
-	uint32_t role;         /* [S] enum conversation_role */
+	_Atomic uint32_t role; /* [S] enum conversation_role */
 	struct addr peer;      /* [S] */
 	struct addr local;     /* [S] */
 	int64_t accepted_ms;   /* [S] CLOCK_MONOTONIC */
