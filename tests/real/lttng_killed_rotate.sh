@@ -8,28 +8,14 @@
 # TRACERELAY_REAL_KILLS and TRACERELAY_REAL_SEED change the number and the moments.
 # shellcheck source=tests/real/lttng_lib.sh
 . "$(dirname "$0")/lttng_lib.sh"
+# shellcheck source=tests/real/kills_lib.sh
+. "$(dirname "$0")/kills_lib.sh"
 
 ! is_stock || skip "lttng-relayd does not outlive that"
-kills=${TRACERELAY_REAL_KILLS:-20}
-seed=${TRACERELAY_REAL_SEED:-$$}
-RANDOM=$seed
+kills_default 20
 note "seed $seed"
 lt_seconds=60
 
-killed=0 last=0
-another_relayd() {
-	relayd=$(relayd_pid 2>/dev/null) && [ -n "$relayd" ] && [ "$relayd" != "$last" ] && [ -d "/proc/$relayd" ]
-}
-kill_in_background() {
-	while [ ! -e "$work/enough" ]; do
-		wait_for 20 "relayd number $((killed + 1))" another_relayd
-		sleep "0.$(printf %03d $((RANDOM % 400)))" # the random moment
-		kill -KILL "$relayd"
-		last=$relayd
-		killed=$((killed + 1))
-		echo $killed >"$work/killed"
-	done
-}
 enough_kills() { [ "$(cat "$work/killed" 2>/dev/null || echo 0)" -ge "$kills" ]; }
 archives() { find "$1/archives" -mindepth 1 -maxdepth 1 -type d ! -name '.*' 2>/dev/null | sort; }
 
@@ -45,8 +31,7 @@ lt enable-event -u -s cleared -c ch lttng_ust_tracef:event
 lt start cleared
 at=$(session_dir kept)
 
-kill_in_background &
-killer=$!
+kills_begin 1000000 400 # until there are rotations enough
 rotations=0 clears=0 behind=0
 until enough_kills; do
 	app_emit a $((RANDOM % 3000))
@@ -63,9 +48,7 @@ until enough_kills; do
 	esac
 	[ $rotations -lt 300 ] || fail "no $kills kills after $rotations rotations"
 done
-: >"$work/enough"
-wait $killer || true
-wait_for 20 "the last relayd" another_relayd
+kills_end
 app_emit a 500
 lt stop cleared
 check_events "$(session_dir cleared)" a="$behind-${app_sent[a]}"

@@ -9,9 +9,7 @@
 . "$(dirname "$0")/lttng_live_lib.sh"
 
 ! is_stock || skip "lttng-relayd does not outlive that"
-kills=${TRACERELAY_REAL_KILLS:-1000}
-seed=${TRACERELAY_REAL_SEED:-$$}
-RANDOM=$seed
+kills_default 1000
 note "seed $seed"
 
 start_lttng_relay

@@ -7,6 +7,8 @@
 # A viewer writes to $work/NAME.txt and $work/NAME.log; it is to end by itself when its sessions do, without a word.
 # shellcheck source=tests/real/lttng_lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lttng_lib.sh"
+# shellcheck source=tests/real/kills_lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/kills_lib.sh"
 
 declare -A viewer_pid
 
@@ -71,40 +73,4 @@ viewer_printed_from() {
 			print NR - earlier " events from " from " on, " earlier " earlier ones"
 		}' "$work/$1.txt") || fail "viewer $1: $said"
 	note "viewer $1: $said"
-}
-
-# --- SIGKILLs of relayd ------------------------------------------------------------------------------------------------
-
-killed=0 last_killed=0
-another_relayd() {
-	relayd=$(relayd_pid 2>/dev/null) && [ -n "$relayd" ] && [ "$relayd" != "$last_killed" ] && [ -d "/proc/$relayd" ]
-}
-# kill_relayd [MS]: at a random moment within so many milliseconds (200).
-kill_relayd() {
-	wait_for 20 "relayd number $((killed + 1))" another_relayd
-	sleep "0.$(printf %03d $((RANDOM % ${1:-200})))"
-	kill -KILL "$relayd"
-	last_killed=$relayd
-	killed=$((killed + 1))
-}
-# kills_begin N: in the background, until N are done; $work/enough exists then, and $work/killed says how many there were.
-kills_begin() {
-	local most=$1
-	rm -f "$work/enough"
-	(
-		while [ ! -e "$work/enough" ]; do
-			kill_relayd
-			echo $killed >"$work/killed"
-			[ $killed -lt "$most" ] || : >"$work/enough"
-		done
-	) &
-	killer=$!
-}
-# kills_end: no more of them; one that is alive answers.
-kills_end() {
-	: >"$work/enough"
-	wait "$killer" || fail "the kills failed"
-	last_killed=0
-	wait_for 20 "the last relayd" another_relayd
-	note "$(cat "$work/killed") kills"
 }

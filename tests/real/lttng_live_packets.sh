@@ -5,8 +5,6 @@
 # shellcheck source=tests/real/lttng_live_lib.sh
 . "$(dirname "$0")/lttng_live_lib.sh"
 
-seed=${TRACERELAY_REAL_SEED:-$$}
-RANDOM=$seed
 note "seed $seed"
 
 # watched SESSION SIZE EVENTS [KILLS]: packets that are full, since the live timer is slower than the program.

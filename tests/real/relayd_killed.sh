@@ -7,23 +7,11 @@
 # TRACERELAY_REAL_KILLS and TRACERELAY_REAL_SEED change the number and the moments.
 # shellcheck source=tests/real/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/real/kills_lib.sh
+. "$(dirname "$0")/kills_lib.sh"
 
-kills=${TRACERELAY_REAL_KILLS:-20}
-seed=${TRACERELAY_REAL_SEED:-$$}
-RANDOM=$seed
+kills_default 20
 note "seed $seed"
-
-killed=0 last=0
-another_relayd() {
-	relayd=$(relayd_pid 2>/dev/null) && [ -n "$relayd" ] && [ "$relayd" != "$last" ] && [ -d "/proc/$relayd" ]
-}
-kill_relayd() {
-	wait_for 20 "relayd number $((killed + 1))" another_relayd
-	sleep "0.$(printf %03d $((RANDOM % 250)))" # the random moment
-	kill -KILL "$relayd"
-	last=$relayd
-	killed=$((killed + 1))
-}
 
 start_relay
 start_listen
@@ -32,7 +20,7 @@ start_tee --listen 127.0.0.1:"$listen_port" --count 1
 endless 300 0.05
 record_in_background client -N 127.0.0.1:"$tee_port" -t --file-version 6 "${events[@]}" "${workload[@]}"
 while [ $killed -lt "$kills" ]; do
-	kill_relayd
+	kill_relayd 250
 	! gone "$client_pid" || fail "trace-cmd record ended after $killed kills"
 done
 wait_for 20 "relayd number $((killed + 1))" another_relayd

@@ -13,7 +13,6 @@
  *
  * usage: ctf_kills [KILLS [CHUNKS [PACKETS [SEED]]]]: packets of each stream in each chunk
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -31,6 +30,7 @@
 #include "common/wire.h"
 #include "consumer/worker.h"
 #include "relayd/lttng_orders.h"
+#include "tests/stress/ctf_feed.h"
 
 #define STREAMS  4u      /* with data, two a connection; the metadata is one more */
 #define METADATA STREAMS /* which stream that is */
@@ -43,18 +43,11 @@ static int output, pipes[2], ours[CONNS], theirs[CONNS];
 static char dir[] = "/tmp/tracerelay-ctf-kills-XXXXXX";
 static unsigned chunks, packets, seed;
 
-static const struct state_ref source_ref = {.index = 0, .id = 2};
-
 static void die(const char *what)
 {
 	fprintf(stderr, "ctf_kills: %s: %s (seed %u, files in %s)\n", what, strerror(errno), seed,
 		dir);
 	exit(1);
-}
-
-static void rest_ms(long ms)
-{
-	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
 static bool is_deleted(unsigned chunk)
@@ -94,14 +87,9 @@ static void payload(uint8_t *to, unsigned stream, uint64_t seq)
 
 static void header(uint8_t *to, unsigned stream, uint64_t seq)
 {
-	struct wire_writer w = wire_writer_init(to, CTF_DATA_HEADER_SIZE);
 	uint32_t len = length_of(stream, seq);
 
-	wire_put_u64(&w, 0);
-	wire_put_u64(&w, ctf_handle(stream, 10 + stream));
-	wire_put_u64(&w, seq);
-	wire_put_u32(&w, len);
-	wire_put_u32(&w, padded(len) - len);
+	ctf_feed_header(to, stream, seq, len, padded(len) - len);
 }
 
 /* What follows the net_seq_num in an index message, and the offset in an index file. */
@@ -121,97 +109,22 @@ static void index_record(uint8_t to[64], unsigned stream, uint64_t seq)
 
 /* ---- what sessiond-lite does ---- */
 
-static void make_connection(unsigned i)
+static void make(void)
 {
-	struct conversation_slot *slot = &st.conversation[i];
-	struct conversation_half *h;
-	int pair[2];
+	uint8_t first[CTF_DATA_HEADER_SIZE];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
-		die("socketpair");
-	theirs[i] = pair[0];
-	ours[i] = pair[1];
-	fcntl(ours[i], F_SETFL, O_NONBLOCK);
-	slot->role = CONVERSATION_LTTNG_DATA;
-	h = conversation_begin(slot); /* the first header is the front loop's to read */
-	header(slot->ring, 2 * i, 0);
-	h->received_base = CTF_DATA_HEADER_SIZE;
-	conversation_commit(slot);
-	atomic_store(&slot->source, 1);
-	atomic_store(&slot->id, 30 + i);
-}
-
-static void make_slots(void)
-{
-	struct state_capacity capacity = {
-		.conversations = CONNS + 1, .sources = 1, .streams = STREAMS + 1, .workers = 1};
-	struct ctf_source_slot *c;
-	struct source_slot *s;
-
-	if (state_create(&capacity, &st) < 0)
-		die("state memory");
-	strcpy(st.session[0].name, "default");
-	atomic_store(&st.session[0].id, 1);
-	s = &st.source[0];
-	c = &st.ctf_source[0];
-	s->number = 1;
-	s->protocol = PROTOCOL_LTTNG;
-	assert(addr_parse("127.0.0.9:1", &s->peer) == 0);
-	c->minor = 13;
-	strcpy(c->session_name, "s1");
-	strcpy(c->host, "vm");
-	c->name_has_time = 1;
-	atomic_store(&s->session, 1);
-	atomic_store(&s->worker, 1);
-	for (uint32_t i = 0; i <= STREAMS; i++) {
-		struct ctf_stream_slot *t = &st.ctf_stream[i];
-
-		st.stream[i].source = source_ref;
-		st.stream[i].next = i < STREAMS ? i + 2 : 0;
-		snprintf(t->name, sizeof(t->name), i < STREAMS ? "ch_%u" : "metadata", i);
-		strcpy(t->path, "ust/uid/0/64-bit");
-		t->metadata = i == METADATA;
-		atomic_store(&t->named, 1);
-		atomic_store(&st.stream[i].id, 10 + i);
+	ctf_feed_make(&st, CONNS, STREAMS, true);
+	for (unsigned i = 0; i < CONNS; i++) {
+		header(first, 2 * i, 0);
+		ctf_feed_connect(&st, i, first, &theirs[i], &ours[i]);
 	}
-	s->first_stream = 1;
-	atomic_store(&st.conversation[CONNS].id, 50); /* control */
-	for (unsigned i = 0; i < CONNS; i++)
-		make_connection(i);
-	atomic_store(&s->id, source_ref.id);
-	atomic_store(&st.header->high_source, 1);
-	atomic_store(&st.header->high_conversation, CONNS + 1);
 }
 
 /* ---- the feeder ---- */
 
 static void order(const struct ctf_order *what, int stream, const void *bytes)
 {
-	static struct lttng_origin origin = {.conversation = {.index = CONNS, .id = 50}};
-	struct ctf_source_slot *c = &st.ctf_source[0];
-	struct ctf_order o = *what;
-
-	if (stream >= 0) {
-		o.stream = 1 + (uint32_t)stream;
-		o.stream_id = 10 + (uint64_t)stream;
-	}
-	while (lttng_orders_room(&st, c) < ctf_order_size(o.bytes))
-		rest_ms(1);
-	origin.position++;
-	if (!lttng_orders_put(&st, c, &origin, &o, bytes))
-		die("an order that is there already");
-}
-
-static void send_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			die("send");
-		bytes += n;
-		len -= (size_t)n;
-	}
+	ctf_feed_order(&st, what, stream, bytes);
 }
 
 static void send_packet(unsigned stream, uint64_t seq)
@@ -222,8 +135,8 @@ static void send_packet(unsigned stream, uint64_t seq)
 
 	header(bytes, stream, seq);
 	payload(bytes + CTF_DATA_HEADER_SIZE, stream, seq);
-	send_all(theirs[stream / 2], bytes + from,
-		 CTF_DATA_HEADER_SIZE + length_of(stream, seq) - from);
+	ctf_feed_send(theirs[stream / 2], bytes + from,
+		      CTF_DATA_HEADER_SIZE + length_of(stream, seq) - from);
 	index_record(record, stream, seq);
 	order(&(struct ctf_order){.type = CTF_ORDER_INDEX, .number = seq, .bytes = 64}, (int)stream,
 	      record);
@@ -288,8 +201,6 @@ static void rotate(unsigned from)
 
 static void feed(void)
 {
-	struct source_front_half *f;
-
 	order(&(struct ctf_order){.type = CTF_ORDER_CHUNK, .value = CREATED}, -1, NULL);
 	for (unsigned i = 0; i <= STREAMS; i++)
 		order(&(struct ctf_order){.type = CTF_ORDER_STREAM}, (int)i, NULL);
@@ -305,20 +216,17 @@ static void feed(void)
 		for (unsigned ms = 0; c % 2 && chunk_exists(c); ms++) {
 			if (ms > 60000)
 				die("waited for a rotation");
-			rest_ms(1);
+			ctf_feed_rest(1);
 		}
 		while (c && chunk_exists(c - 1))
-			rest_ms(1);
+			ctf_feed_rest(1);
 	}
 	for (unsigned i = 0; i <= STREAMS; i++)
 		order(&(struct ctf_order){.type = CTF_ORDER_CLOSE_STREAM,
 					  .number = i == METADATA ? CTF_NONE
 								  : (uint64_t)chunks * packets - 1},
 		      (int)i, NULL);
-	f = source_front_begin(&st.source[0].front);
-	f->control_ended = CLOSE_finished;
-	f->closed_in_order = f->drained = 1;
-	source_front_commit(&st.source[0].front);
+	ctf_feed_end(&st);
 }
 
 /* ---- the consumer ---- */
@@ -378,11 +286,10 @@ static void consume(void)
 		die("worker_start");
 	for (unsigned i = 0; i < CONNS; i++)
 		if (!atomic_load(&st.conversation[i].done))
-			worker_connection(worker, (struct state_ref){.index = i, .id = 30 + i},
-					  dup(ours[i]));
+			worker_connection(worker, ctf_feed_connection(i), dup(ours[i]));
 	while (!atomic_load(&stopped)) {
-		worker_look(worker, source_ref); /* orders come from another process */
-		rest_ms(1);
+		worker_look(worker, ctf_feed_source); /* orders come from another process */
+		ctf_feed_rest(1);
 	}
 	worker_free(worker);
 }
@@ -542,7 +449,7 @@ int main(int argc, char **argv)
 	if (!mkdtemp(dir) || (output = open(dir, O_RDONLY | O_DIRECTORY)) < 0 ||
 	    pipe2(pipes, O_NONBLOCK) < 0)
 		die("begin");
-	make_slots();
+	make();
 	feeder = child(feed);
 	for (unsigned i = 0; i < CONNS; i++)
 		close(theirs[i]);

@@ -9,25 +9,22 @@
  *
  * usage: ctf_stall [PACKETS [SEED]]
  */
-#include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/state.h"
 #include "common/wire.h"
 #include "consumer/ctf_guard.h"
 #include "consumer/worker.h"
+#include "tests/stress/ctf_feed.h"
 
 #define STREAMS   4u /* two a connection */
 #define CONNS     2u
@@ -49,11 +46,6 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void rest(long ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
-}
-
 /* ---- the disk ---- */
 
 ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned flags)
@@ -62,7 +54,7 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
 
 	if (out_at && (n = n * 1103515245u + 12345u + seed) >> 16 & 1 && (n >> 20) % 64 == 0) {
 		atomic_fetch_add(&stalls, 1);
-		rest(3 * MAX_STALL);
+		ctf_feed_rest(3 * MAX_STALL);
 	}
 	return syscall(SYS_splice, in, in_at, out, out_at, len, flags);
 }
@@ -95,65 +87,12 @@ static const struct worker_events events = {.room = on_ref,
 					    .finished = on_finished,
 					    .stopped = on_stopped};
 
-static const struct state_ref source_ref = {.index = 0, .id = 2};
-
 static void order(enum ctf_order_type type, int stream, uint64_t number, const void *payload,
 		  uint32_t bytes)
 {
-	struct ctf_source_slot *c = &st.ctf_source[0];
-	struct ctf_order o = {.type = type, .bytes = bytes, .number = number};
-	struct ctf_front_half *h;
-	uint8_t record[256] = {0};
-	uint64_t at = ctf_front_now(c)->ordered;
-
-	if (stream >= 0) {
-		o.stream = 1 + (uint32_t)stream;
-		o.stream_id = 10 + (uint64_t)stream;
-	}
-	memcpy(record, &o, sizeof(o));
-	if (bytes)
-		memcpy(record + sizeof(o), payload, bytes);
-	for (uint32_t i = 0; i < ctf_order_size(bytes); i++)
-		c->ring[(at + i) & (CTF_RING - 1)] = record[i];
-	h = ctf_front_begin(c);
-	h->ordered += ctf_order_size(bytes);
-	ctf_front_commit(c);
-	worker_look(worker, source_ref);
-}
-
-static void make_slots(void)
-{
-	struct state_capacity capacity = {
-		.conversations = CONNS, .sources = 1, .streams = STREAMS, .workers = 1};
-	struct ctf_source_slot *c;
-	struct source_slot *s;
-
-	if (state_create(&capacity, &st) < 0)
-		die("state memory");
-	strcpy(st.session[0].name, "default");
-	atomic_store(&st.session[0].id, 1);
-	s = &st.source[0];
-	c = &st.ctf_source[0];
-	s->number = 1;
-	s->protocol = PROTOCOL_LTTNG;
-	assert(addr_parse("127.0.0.9:1", &s->peer) == 0);
-	c->minor = 13;
-	strcpy(c->session_name, "s1");
-	strcpy(c->host, "vm");
-	c->name_has_time = 1;
-	atomic_store(&s->session, 1);
-	atomic_store(&s->worker, 1);
-	for (uint32_t i = 0; i < STREAMS; i++) {
-		st.stream[i].source = source_ref;
-		st.stream[i].next = i + 1 < STREAMS ? i + 2 : 0;
-		snprintf(st.ctf_stream[i].name, sizeof(st.ctf_stream[i].name), "ch_%u", i);
-		strcpy(st.ctf_stream[i].path, "ust");
-		atomic_store(&st.ctf_stream[i].named, 1);
-		atomic_store(&st.stream[i].id, 10 + i);
-	}
-	s->first_stream = 1;
-	atomic_store(&s->id, source_ref.id);
-	atomic_store(&st.header->high_source, 1);
+	ctf_feed_order(&st, &(struct ctf_order){.type = type, .number = number, .bytes = bytes},
+		       stream, payload);
+	worker_look(worker, ctf_feed_source);
 }
 
 static void start(struct ctf_guard **guard)
@@ -174,54 +113,20 @@ static void start(struct ctf_guard **guard)
 
 /* ---- the client ---- */
 
-static void header(uint8_t *to, unsigned stream, uint64_t seq)
-{
-	struct wire_writer w = wire_writer_init(to, CTF_DATA_HEADER_SIZE);
-
-	wire_put_u64(&w, 0);
-	wire_put_u64(&w, ctf_handle(stream, 10 + stream));
-	wire_put_u64(&w, seq);
-	wire_put_u32(&w, LEN);
-	wire_put_u32(&w, PAD);
-}
-
 static void payload(uint8_t *to, unsigned stream, uint64_t seq)
 {
 	memset(to, (int)(seq * 7 + stream), LEN);
 	memcpy(to, &seq, sizeof(seq));
 }
 
-static void send_all(int fd, const uint8_t *bytes, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			die("send");
-		bytes += n;
-		len -= (size_t)n;
-	}
-}
-
-/* The first header is the front loop's to read. */
 static void connect_data(unsigned i)
 {
-	struct conversation_slot *slot = &st.conversation[i];
-	struct conversation_half *h;
-	int pair[2];
+	uint8_t first[CTF_DATA_HEADER_SIZE];
+	int ours;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
-		die("socketpair");
-	peer[i] = pair[0];
-	fcntl(pair[1], F_SETFL, O_NONBLOCK);
-	slot->role = CONVERSATION_LTTNG_DATA;
-	h = conversation_begin(slot);
-	header(slot->ring, 2 * i, 0);
-	h->received_base = CTF_DATA_HEADER_SIZE;
-	conversation_commit(slot);
-	atomic_store(&slot->source, 1);
-	atomic_store(&slot->id, 30 + i);
-	worker_connection(worker, (struct state_ref){.index = i, .id = 30 + i}, pair[1]);
+	ctf_feed_header(first, 2 * i, 0, LEN, PAD);
+	ctf_feed_connect(&st, i, first, &peer[i], &ours);
+	worker_connection(worker, ctf_feed_connection(i), ours);
 }
 
 static void send_packet(unsigned stream, uint64_t seq)
@@ -231,18 +136,15 @@ static void send_packet(unsigned stream, uint64_t seq)
 	struct wire_writer w = wire_writer_init(index, sizeof(index));
 	bool first = !seq && stream % 2 == 0;
 
-	header(bytes, stream, seq);
+	ctf_feed_header(bytes, stream, seq, LEN, PAD);
 	payload(bytes + CTF_DATA_HEADER_SIZE, stream, seq);
-	send_all(peer[stream / 2], bytes + (first ? CTF_DATA_HEADER_SIZE : 0),
-		 sizeof(bytes) - (first ? CTF_DATA_HEADER_SIZE : 0));
+	ctf_feed_send(peer[stream / 2], bytes + (first ? CTF_DATA_HEADER_SIZE : 0),
+		      sizeof(bytes) - (first ? CTF_DATA_HEADER_SIZE : 0));
 	wire_put_u64(&w, (uint64_t)(LEN + PAD) * 8);
 	wire_put_u64(&w, (uint64_t)LEN * 8);
 	for (unsigned k = 0; k < 5; k++)
 		wire_put_u64(&w, k == 2 ? 0 : seq + k);
 	wire_put_u64(&w, seq);
-	while (ctf_front_now(&st.ctf_source[0])->ordered - atomic_load(&st.ctf_source[0].applied) >
-	       CTF_RING / 2)
-		rest(1);
 	order(CTF_ORDER_INDEX, (int)stream, seq, index, (uint32_t)w.len);
 }
 
@@ -262,7 +164,7 @@ static void check_stream(unsigned i, uint64_t packets)
 	sum = h.ledger.stored + h.ledger.discarded[DISCARD_STALL];
 	if (h.ledger.received != sum || sum != packets * LEN)
 		die("the ledger");
-	snprintf(path, sizeof(path), "%s/%s/ust/ch_%u", dir, s.dir, i);
+	snprintf(path, sizeof(path), "%s/%s/" CTF_FEED_PATH "/ch_%u", dir, s.dir, i);
 	f = fopen(path, "r");
 	if (!f)
 		die(path);
@@ -282,18 +184,14 @@ static void check_stream(unsigned i, uint64_t packets)
 
 static void end(void)
 {
-	struct source_front_half *f = source_front_begin(&st.source[0].front);
-
-	f->control_ended = CLOSE_finished;
-	f->closed_in_order = f->drained = 1;
-	source_front_commit(&st.source[0].front);
+	ctf_feed_end(&st);
 	for (unsigned i = 0; i < CONNS; i++)
 		shutdown(peer[i], SHUT_WR);
-	worker_look(worker, source_ref);
+	worker_look(worker, ctf_feed_source);
 	for (unsigned i = 0; !atomic_load(&finished); i++) {
 		if (i > 30000)
 			die("waited for its end");
-		rest(1);
+		ctf_feed_rest(1);
 	}
 }
 
@@ -307,7 +205,7 @@ int main(int argc, char **argv)
 	if (!mkdtemp(dir) || (output = open(dir, O_RDONLY | O_DIRECTORY)) < 0 ||
 	    pipe2(pipes, O_NONBLOCK) < 0)
 		die("begin");
-	make_slots();
+	ctf_feed_make(&st, CONNS, STREAMS, false);
 	start(&guard);
 	for (unsigned i = 0; i < CONNS; i++)
 		connect_data(i);
@@ -317,7 +215,7 @@ int main(int argc, char **argv)
 	end();
 	worker_stop(worker);
 	while (!atomic_load(&stopped))
-		rest(1);
+		ctf_feed_rest(1);
 	ctf_guard_stop(guard);
 	worker_free(worker);
 	for (unsigned i = 0; i < STREAMS; i++)

@@ -139,11 +139,9 @@ Test(ctf_repair, cut_back_and_recorded, .timeout = 30)
 	ctf_rig_free(&r);
 }
 
-/* In the middle of a rotation: the new chunk, hidden as long as the old one is there, comes out. */
-Test(ctf_repair, hidden_chunk_comes_out, .timeout = 30)
+/* One stream of two is in the new chunk, with its second packet. */
+static void die_in_a_rotation(void)
 {
-	char dir[400], found[300];
-	json_t *json;
 	pid_t pid;
 
 	ctf_rig_make(&r, 13, false);
@@ -160,6 +158,15 @@ Test(ctf_repair, hidden_chunk_comes_out, .timeout = 30)
 	ctf_rig_index(&r, 0, 1, 1, 0);
 	ctf_rig_wait(ctf_rig_applied(&r) && ctf_rig_half(&r, 0).ledger.stored == 2 * LEN);
 	die(pid);
+}
+
+/* In the middle of a rotation: the new chunk, hidden as long as the old one is there, comes out. */
+Test(ctf_repair, hidden_chunk_comes_out, .timeout = 30)
+{
+	char dir[400], found[300];
+	json_t *json;
+
+	die_in_a_rotation();
 	cr_assert_eq(ctf_rig_size(&r, ".chunk-2/" DIR_ "ch_0"), LEN + CTF_RIG_PAD);
 	cr_assert_eq(ctf_repair_run(r.output, INT64_MAX), 1);
 	cr_assert_eq(ctf_rig_size(&r, ".chunk-2"), -1);
@@ -178,22 +185,8 @@ Test(ctf_repair, hidden_chunk_comes_out, .timeout = 30)
 Test(ctf_repair, hidden_chunk_takes_the_session_directory, .timeout = 30)
 {
 	char command[200];
-	pid_t pid;
 
-	ctf_rig_make(&r, 13, false);
-	ctf_rig_chunk(&r, 0, "");
-	ctf_rig_stream(&r, 0, false, 0, 0);
-	ctf_rig_stream(&r, 2, false, 0, 0);
-	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	ctf_rig_index(&r, 0, 0, 0, 0);
-	pid = spawn();
-	ctf_rig_wait(ctf_rig_half(&r, 0).ledger.stored == LEN);
-	ctf_rig_chunk(&r, 1, "");
-	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, 1, 1, NULL, 0);
-	ctf_rig_send(&r, 0, 0, 1, LEN, ALL);
-	ctf_rig_index(&r, 0, 1, 1, 0);
-	ctf_rig_wait(ctf_rig_applied(&r) && ctf_rig_half(&r, 0).ledger.stored == 2 * LEN);
-	die(pid);
+	die_in_a_rotation();
 	snprintf(command, sizeof(command), "rm -r '%s/ust'", session);
 	cr_assert_eq(system(command), 0);
 	cr_assert_eq(ctf_repair_run(r.output, INT64_MAX), 1);
