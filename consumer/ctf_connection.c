@@ -238,7 +238,7 @@ static void tick(struct ctf_connection *c, int64_t now)
 
 	if (!c->progress_ms)
 		c->progress_ms = now; /* handed over */
-	if (c->closing || ctf_hold_join(c))
+	if (c->closing)
 		return;
 	if (c->waiting && most && now - c->progress_ms >= most)
 		wake(c, true);
@@ -251,7 +251,7 @@ void ctf_connection_tick(struct ctf_source *s)
 	struct ctf_connection *c, *next;
 
 	(void)ctf_order_apply(s);
-	ctf_connection_resume(s); /* before anything is too late */
+	ctf_connection_resume(s); /* and join, before anything is too late */
 	cds_list_for_each_entry_safe (c, next, &s->connections, node)
 		tick(c, ctf_now_ms());
 }

@@ -45,7 +45,6 @@ struct ctf_guard {
 /* What is the same for all connections that are looked at now. */
 struct look {
 	const struct ctf_guard *guard;
-	int64_t now;
 	bool slow; /* the worker is busy for a while */
 };
 
@@ -172,17 +171,18 @@ static void thread_main(void *arg)
 	bool held = false;
 
 	while (rest(g, held && tick > HELD_TICK_MS ? HELD_TICK_MS : tick)) {
-		struct look l = {.guard = g, .now = ctf_now_ms()};
-		int64_t passed = l.now - last < tick ? l.now - last : tick; /* we may be late */
+		int64_t now = ctf_now_ms();
+		int64_t passed = now - last < tick ? now - last : tick; /* we may be late */
+		struct look l = {.guard = g};
 		bool was_held = held;
 
-		last = l.now;
+		last = now;
 		held = false;
 		for (unsigned i = 0; i < g->n; i++) {
 			int64_t since = atomic_load_explicit(&g->workers[i]->round_since_ms,
 							     memory_order_relaxed);
 
-			l.slow = since && l.now - since >= tick;
+			l.slow = since && now - since >= tick;
 			look_at_worker(g, g->workers[i], l.slow ? since : 0, passed);
 			if (l.slow || was_held)
 				held = look(g->workers[i], &l) || held;
