@@ -5,6 +5,8 @@
 #
 # TRACERELAY_REAL_KILLS and TRACERELAY_REAL_SEED change their number ($kills) and the moments.
 
+: "${work:?lib.sh comes first}"
+
 # kills_default N: how many there are if nobody says.
 kills_default() { kills=${TRACERELAY_REAL_KILLS:-$1}; }
 seed=${TRACERELAY_REAL_SEED:-$$}
