@@ -188,7 +188,10 @@
 	X(packets_unindexed, "packets", "LTTng packets stored whose index never came.")            \
 	X(beacons, "messages", "Live beacons of LTTng streams.")                                   \
 	X(tracer_events_lost, "events", "Events that LTTng tracers say they discarded.")           \
-	X(tracer_packets_lost, "packets", "Packets that LTTng tracers overwrote.")
+	X(tracer_packets_lost, "packets", "Packets that LTTng tracers overwrote.")                 \
+	X(streams_retired, "streams",                                                              \
+	  "LTTng streams that ended before their session and gave their slots back. Normal with "  \
+	  "buffers of each program (--buffers-pid).")
 
 #define COUNTERS_AS_CLOSE(id, error, sentence) CLOSE_##id,
 #define COUNTERS_AS_ENUM(id, unit, help)       COUNTER_##id,

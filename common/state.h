@@ -30,12 +30,12 @@
 
 #include "common/addr.h"
 #include "common/counters.h"
-#include "common/discard.h"
+#include "common/ledger.h"
 #include "common/state_ctf.h"
 #include "common/state_viewer.h"
 
 #define STATE_MAGIC         UINT64_C(0x74726c7973746131)
-#define STATE_VERSION       2u
+#define STATE_VERSION       3u
 #define STATE_RING          16384u  /* bytes of a conversation's receive ring; power of two */
 #define STATE_REPLY         8192u   /* bytes of a conversation's reply */
 #define STATE_METADATA_RING 131072u /* bytes of a source's metadata ring; power of two */
@@ -262,7 +262,7 @@ struct source_slot {
 	_Atomic uint64_t id;           /* [S] 0: free */
 	_Atomic uint32_t done;         /* [F] */
 	_Atomic uint32_t kept;         /* [F] before done: viewers may read it, not to be freed */
-	_Atomic uint32_t cpus;         /* [S] its streams; of LTTng it grows, after the list has */
+	_Atomic uint32_t cpus;         /* [S] its streams; of LTTng all that there ever were */
 	uint64_t number;               /* [S] N: never repeats under this output.dir */
 	struct state_ref conversation; /* [S] */
 	struct addr peer;              /* [S] */
@@ -270,8 +270,8 @@ struct source_slot {
 	uint32_t protocol;             /* [S] enum protocol */
 	uint32_t transport;            /* [S] enum transport */
 	uint32_t page_size;            /* [S] as claimed at the handshake */
-	/* [S] 1 + index; streams are linked by `next`, in CPU order. Of LTTng the list grows at its
-	 * end: what was linked last is written last. */
+	/* [S] 1 + index; streams are linked by `next`, in CPU order. Of LTTng the list changes:
+	 * stream_walk.h. */
 	_Atomic uint32_t first_stream;
 	int64_t start_ns;         /* [S] CLOCK_REALTIME */
 	_Atomic uint32_t session; /* [S] 1 + index of its session; 0 until a rule was asked */
@@ -313,23 +313,6 @@ enum stream_state {
 	STREAM_ENDED, /* end of file, reset, or the source's end */
 };
 
-/* Bytes: received = stored + sum of discarded, whenever no move is under way. Beside it, never
- * summed with it: what the traced kernel and this host lost. */
-struct stream_ledger {
-	uint64_t received;
-	uint64_t stored;
-	uint64_t discarded[DISCARD_COUNT];
-	uint64_t pages;        /* page headers read */
-	uint64_t lost_events;  /* by the traced kernel or LTTng's tracer, counted */
-	uint64_t lost_packets; /* LTTng: overwritten by its tracer: gaps of packet_seq_num */
-	uint64_t lost_packets_at_start; /* before the first that came: numbers begin at 0 */
-	uint64_t lost_intervals;    /* loss marks without a count seen in pages, ours included */
-	uint64_t marks;             /* loss marks that we made; intervals of the traced kernel:
-				       lost_intervals - marks */
-	uint64_t datagrams;         /* received */
-	uint64_t datagrams_dropped; /* by this host */
-};
-
 #define STREAM_NO_CHUNK 2u
 
 struct stream_half {
@@ -358,7 +341,7 @@ struct stream_slot {
 	_Atomic uint64_t id;        /* [S] 0: free */
 	struct state_ref source;    /* [S] */
 	_Atomic uint32_t next;      /* [S] 1 + index of the source's next stream, or 0 */
-	uint32_t cpu;               /* [S] */
+	uint32_t cpu;               /* [S] its number among its source's, which never comes again */
 	uint16_t port;              /* [S] leased */
 	uint16_t transport;         /* [S] */
 	_Atomic uint32_t connected; /* [S] a descriptor is held for it */

@@ -23,6 +23,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "common/ledger.h"
+
 #define CTF_NAME   256u       /* bytes of a session's, host's or stream's name, NUL included */
 #define CTF_PATH   512u       /* bytes of a base path, or of a stream's path below its chunk */
 #define CTF_DIR    1024u      /* bytes of a directory below output.dir, NUL included */
@@ -107,6 +109,16 @@ struct ctf_front_half {
 	uint64_t touched; /* position in the ring of orders: up to it the pages are there */
 };
 
+/*
+ * Streams that have ended long before their source (those of programs that come and go), and whose
+ * slots were given back: what they did, all together.
+ */
+struct ctf_retired {
+	uint64_t streams;
+	uint64_t metadata; /* bytes stored of metadata, which are in the ledger too */
+	struct stream_ledger ledger;
+};
+
 enum ctf_chunk_state {
 	CTF_CHUNK_FREE = 0,
 	CTF_CHUNK_OPEN,
@@ -122,6 +134,10 @@ struct ctf_chunk {
 	char name[CTF_NAME];     /* override name, or "" */
 	char dir[CTF_DIR];       /* where it lies now, below output.dir; holds ust/ or kernel/ */
 	char moving_to[CTF_DIR]; /* rename step: "" or the new place */
+	/* What retired streams did in it. */
+	struct ctf_retired retired;
+	uint32_t retired_discards; /* 1 + enum discard of some that was discarded; 0: nothing was */
+	uint32_t retired_bare;     /* packets came, of their metadata nothing */
 };
 
 /* A finished chunk that the catalog has not answered for yet. */
@@ -142,7 +158,8 @@ struct ctf_past {
 struct ctf_source_half {
 	uint64_t ordered;   /* position behind the last order that changed this half: one that is
 			       applied again after a kill finds itself here */
-	uint64_t published; /* streams announced before the last CTF_ORDER_PUBLISH */
+	uint64_t published; /* streams with a lower number were announced before the last
+			       CTF_ORDER_PUBLISH */
 	uint64_t serial;    /* of the last chunk */
 	uint32_t current;   /* 1 + index of the chunk that new streams open in; 0: none */
 	uint32_t archived;  /* chunks moved to archives/ so far: then the last one goes there too */
@@ -154,6 +171,9 @@ struct ctf_source_half {
 	struct ctf_chunk chunk[CTF_CHUNKS];
 	struct ctf_announced announced[CTF_ANNOUNCED];
 	struct ctf_past past[CTF_PAST]; /* the oldest gives way */
+	/* Of all chunks, and the id of the stream that was added last: one at a time is retired. */
+	struct ctf_retired retired;
+	uint64_t retired_last;
 };
 
 struct ctf_source_slot {
@@ -203,6 +223,9 @@ struct ctf_stream_slot {
 	uint32_t metadata; /* it is the metadata of its path */
 	/* [F] 1 + net_seq_num of the last index that was dropped for want of room; 0: none */
 	_Atomic uint64_t index_dropped;
+	/* [W] It is retired and counted: sessiond-lite may take its slot out of the list. */
+	_Atomic uint32_t retired;
+	uint32_t unused;
 	uint64_t tracefile_size;  /* bytes; 0: one file without limit */
 	uint64_t tracefile_count; /* 0: without limit */
 	uint64_t trace; /* the same for all streams of one path of one source: the index + 1
@@ -238,7 +261,9 @@ struct ctf_stream_half {
 	 * chunk away (`lttng clear`), what is missing behind packet_seq is no loss. */
 	uint64_t packet_serial;
 	uint32_t cleared;
-	uint32_t left;    /* CTF_ORDER_LEAVE of its control connection was applied */
+	uint32_t left;     /* CTF_ORDER_LEAVE of its control connection was applied */
+	uint32_t retiring; /* it is (being) added to what retired streams did */
+	uint32_t unused;
 	uint64_t stalled; /* bytes of struct ctf_stalled that stand in the ledger */
 	/* The file being filled. */
 	uint32_t chunk;     /* 1 + index into the source's chunks; 0: none */

@@ -16,7 +16,10 @@
 #ifndef TRACERELAY_COMMON_STATE_VIEWER_H
 #define TRACERELAY_COMMON_STATE_VIEWER_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "common/stream_walk.h"
 
 #define VIEWER_SESSIONS 64u      /* sessions that one viewer can be attached to */
 #define VIEWER_CURSORS  1024u    /* streams of those */
@@ -24,11 +27,10 @@
 
 /* A session that the viewer is attached to. */
 struct viewer_attachment {
-	uint64_t session; /* its handle; 0: free */
-	uint64_t born;    /* ring position behind the request that made it */
-	uint64_t sent;    /* published streams that the viewer has been told of */
-	uint64_t last;    /* 1 + index of the slot of the last of those */
-	uint64_t over;    /* the viewer has been told that it is over */
+	uint64_t session;        /* its handle; 0: free */
+	uint64_t born;           /* ring position behind the request that made it */
+	struct stream_walk told; /* of its streams: behind the last that the viewer knows */
+	uint64_t over;           /* the viewer has been told that it is over */
 };
 
 /* A stream that the viewer has been told of. */
@@ -50,10 +52,20 @@ struct viewer_cursor {
 	uint64_t time;    /* latest time told */
 };
 
+struct state;
+
 struct viewer_slot {
 	struct viewer_attachment attachment[VIEWER_SESSIONS];
 	struct viewer_cursor cursor[VIEWER_CURSORS];
 	_Alignas(4096) uint8_t reply[VIEWER_REPLY];
 };
+
+/*
+ * May a viewer still want something of this stream (its handle, its number) of this session (its
+ * handle)? One that has asked for nothing since @silent_ms (CLOCK_MONOTONIC) does not count.
+ * Any thread; a viewer that attaches meanwhile may be missed.
+ */
+bool state_viewer_needs(const struct state *st, uint64_t session, uint64_t stream, uint32_t number,
+			int64_t silent_ms);
 
 #endif

@@ -268,11 +268,11 @@ static void take_counts(struct ctf_stream *t)
 
 static void take_all_counts(struct ctf_source *s)
 {
-	const struct state *st = s->worker->st;
+	struct stream_walk walk = {0};
+	struct state_ref ref;
 
-	for (uint32_t i = atomic_load(&s->slot->first_stream); i; i = st->stream[i - 1].next) {
-		struct ctf_stream *t =
-			ctf_source_stream(s, i - 1, atomic_load(&st->stream[i - 1].id));
+	while (stream_walk_next(s->worker->st, s->ref, &walk, &ref)) {
+		struct ctf_stream *t = ctf_source_stream(s, ref.index, ref.id);
 
 		if (t)
 			take_counts(t);

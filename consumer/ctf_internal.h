@@ -24,6 +24,7 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/state.h"
+#include "common/stream_walk.h"
 #include "consumer/internal.h"
 
 #define CTF_PACKET_MAX  (64u << 20) /* bytes, where the configuration says nothing */
@@ -52,6 +53,7 @@ struct ctf_stream {
 	uint64_t fed_by;                   /* id of the connection that brought the last packet */
 	bool orphan;                       /* that connection is closed */
 	int64_t left_since_ms;             /* no order comes any more; 0: not so, or not noticed */
+	int64_t over_since_ms;             /* likewise: everything of it is here */
 };
 
 struct ctf_connection {
@@ -84,6 +86,7 @@ struct ctf_source {
 	struct cds_list_head due_node; /* of worker->ctf_due, if it is due */
 	bool due;
 	struct cds_list_head streams, connections;
+	unsigned stream_count;
 	int64_t blocked_since_ms;    /* an index waits for its packet; 0: none */
 	uint64_t blocked_at;         /* ring position of it */
 	int64_t incomplete_since_ms; /* control has ended, packets are missing; 0: not so */
@@ -91,9 +94,9 @@ struct ctf_source {
 	bool rotating;               /* some stream may be armed for a rotation */
 	int64_t said_ms;             /* when the catalog was told of its chunks; 0: not yet */
 	int64_t cleared_since_ms;    /* a cleared chunk is there for viewers; 0: not known */
-	int64_t trouble_ms;   /* of the last trouble with the disk that was logged; 0: none */
-	uint32_t last_stream; /* 1 + index of the last stream that was found in the list */
-	bool running;         /* a turn is under way: not entered again */
+	int64_t trouble_ms;       /* of the last trouble with the disk that was logged; 0: none */
+	struct stream_walk known; /* streams up to here have (or had) objects */
+	bool running;             /* a turn is under way: not entered again */
 };
 
 /*
@@ -123,6 +126,8 @@ void ctf_source_run(struct ctf_source *s);
 void ctf_source_tick(struct ctf_source *s);
 /* The object of a stream of this source, made if need be; NULL if it is not one. */
 struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint64_t id);
+/* Its object goes, with its descriptors; its slot stays. */
+void ctf_source_forget(struct ctf_stream *t);
 /* A data connection may still bring what is missing. */
 bool ctf_source_may_come(struct ctf_source *s);
 bool ctf_source_stopped(const struct ctf_source *s);
@@ -229,6 +234,12 @@ bool ctf_rotate_beyond(const struct stream_half *h, uint64_t packet_seq);
 int ctf_rotate_now(struct ctf_stream *t);
 /* The stream leaves its chunk for none. */
 void ctf_rotate_leave(struct ctf_stream *t);
+
+/* ---- ctf_retire.c: streams that are over give their slots back ---- */
+
+/* Once in a while. Streams' objects may be gone behind it. */
+extern int64_t ctf_retire_after_ms; /* for tests */
+void ctf_retire_run(struct ctf_source *s);
 
 /* ---- ctf_session_dir.c: the place of a session ---- */
 

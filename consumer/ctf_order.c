@@ -87,11 +87,10 @@ static int apply_publish(struct ctf_source *s, const struct order *o)
 {
 	struct ctf_source_half *h = ctf_source_begin(s->ctf);
 	struct ctf_stream *t;
-	uint64_t n = 0;
 
 	cds_list_for_each_entry (t, &s->streams, node)
-		n += stream_now(t->slot)->ctf.opened;
-	h->published = n;
+		if (stream_now(t->slot)->ctf.opened && t->slot->cpu >= h->published)
+			h->published = (uint64_t)t->slot->cpu + 1;
 	h->ordered = o->behind;
 	ctf_source_commit(s->ctf);
 	return 0;

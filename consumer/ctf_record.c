@@ -40,18 +40,8 @@ static json_t *text(const char *from)
 static bool ledger_in(const struct stream_half *h, uint32_t chunk, uint64_t serial,
 		      struct stream_ledger *ret)
 {
-	const struct stream_ledger *base = &h->chunk_base;
-
 	if (h->ctf.chunk == chunk && h->ctf.chunk_serial == serial) {
-		*ret = h->ledger;
-		ret->received -= base->received;
-		ret->stored -= base->stored;
-		for (unsigned i = 0; i < DISCARD_COUNT; i++)
-			ret->discarded[i] -= base->discarded[i];
-		ret->pages -= base->pages;
-		ret->lost_events -= base->lost_events;
-		ret->lost_packets -= base->lost_packets;
-		ret->lost_packets_at_start -= base->lost_packets_at_start;
+		*ret = ledger_since(&h->ledger, &h->chunk_base);
 		return true;
 	}
 	if (h->frozen_number != (uint32_t)serial)
@@ -60,21 +50,11 @@ static bool ledger_in(const struct stream_half *h, uint32_t chunk, uint64_t seri
 	return true;
 }
 
-static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledger *l)
+/* Indexes tell what was lost; from minor 8 on packets too. */
+static void put_ledger(json_t *json, const struct stream_ledger *l, bool indexed, bool numbered)
 {
-	/* Indexes tell what was lost; from minor 8 on packets too. */
-	bool indexed = !t->ctf->metadata && !ctf_source_indexless(t->source);
-	bool numbered = indexed && t->source->ctf->minor >= 8;
-	json_t *json = json_object(), *discarded = json_object();
+	json_t *discarded = json_object();
 
-	if (!json || !discarded) {
-		json_decref(json);
-		json_decref(discarded);
-		return NULL;
-	}
-	json_object_set_new(json, "path", text(ctf_stream_path(t)));
-	json_object_set_new(json, "name", text(t->ctf->name));
-	json_object_set_new(json, "metadata", json_boolean(t->ctf->metadata));
 	json_object_set_new(json, "received", number(l->received));
 	json_object_set_new(json, "stored", number(l->stored));
 	for (unsigned i = 0; i < DISCARD_COUNT; i++)
@@ -86,6 +66,28 @@ static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledge
 	json_object_set_new(json, "lost_packets", numbered ? number(l->lost_packets) : json_null());
 	json_object_set_new(json, "lost_packets_at_start",
 			    numbered ? number(l->lost_packets_at_start) : json_null());
+}
+
+static json_t *stream_json(const struct ctf_stream *t, const struct stream_ledger *l)
+{
+	bool indexed = !t->ctf->metadata && !ctf_source_indexless(t->source);
+	json_t *json = json_object();
+
+	json_object_set_new(json, "path", text(ctf_stream_path(t)));
+	json_object_set_new(json, "name", text(t->ctf->name));
+	json_object_set_new(json, "metadata", json_boolean(t->ctf->metadata));
+	put_ledger(json, l, indexed, indexed && t->source->ctf->minor >= 8);
+	return json;
+}
+
+/* Those whose slots were given back, all together. */
+static json_t *retired_json(const struct ctf_source *s, const struct ctf_retired *retired)
+{
+	bool indexed = !ctf_source_indexless(s);
+	json_t *json = json_object();
+
+	json_object_set_new(json, "count", number(retired->streams));
+	put_ledger(json, &retired->ledger, indexed, indexed && s->ctf->minor >= 8);
 	return json;
 }
 
@@ -112,8 +114,9 @@ static bool metadata_missing(struct ctf_source *s, uint32_t chunk, uint64_t seri
 }
 
 /* Why it is incomplete; NULL: it is not. */
-static const char *why(struct ctf_source *s, uint32_t chunk, uint64_t serial, bool missing)
+static const char *why(struct ctf_source *s, uint32_t chunk, bool missing)
 {
+	const struct ctf_chunk *retired = &ctf_source_now(s->ctf)->chunk[chunk - 1];
 	struct source_front_half f;
 	struct stream_ledger l;
 	struct ctf_stream *t;
@@ -122,7 +125,7 @@ static const char *why(struct ctf_source *s, uint32_t chunk, uint64_t serial, bo
 	cds_list_for_each_entry (t, &s->streams, node) {
 		const struct stream_half *h = stream_now(t->slot);
 
-		if (!ledger_in(h, chunk, serial, &l))
+		if (!ledger_in(h, chunk, retired->serial, &l))
 			continue;
 		for (unsigned i = 0; i < DISCARD_COUNT; i++)
 			if (l.discarded[i])
@@ -140,6 +143,8 @@ static const char *why(struct ctf_source *s, uint32_t chunk, uint64_t serial, bo
 				       : "a stream was not closed by its client";
 		}
 	}
+	if (retired->retired_discards)
+		return discard_sentence((enum discard)(retired->retired_discards - 1));
 	return missing ? "the metadata never came" : NULL;
 }
 
@@ -175,8 +180,8 @@ char *ctf_record_head(const struct ctf_source *s)
 static json_t *build(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum *sum)
 {
 	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[chunk - 1];
-	bool missing = metadata_missing(s, chunk, c->serial);
-	const char *reason = why(s, chunk, c->serial, missing);
+	bool missing = c->retired_bare || metadata_missing(s, chunk, c->serial);
+	const char *reason = why(s, chunk, missing);
 	json_t *json = head(s), *streams = json_array();
 	struct stream_ledger l;
 	struct ctf_stream *t;
@@ -194,6 +199,8 @@ static json_t *build(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum 
 		sum->lost += l.lost_events;
 		json_array_append_new(streams, stream_json(t, &l));
 	}
+	sum->bytes += c->retired.ledger.stored;
+	sum->lost += c->retired.ledger.lost_events;
 	if (c->id != CTF_NONE)
 		json_object_set_new(json, "chunk", number(c->id));
 	json_object_set_new(json, "created", json_integer(c->created));
@@ -205,6 +212,8 @@ static json_t *build(struct ctf_source *s, uint32_t chunk, struct ctf_chunk_sum 
 	if (missing)
 		json_object_set_new(json, "metadata", text("missing"));
 	json_object_set_new(json, "streams", streams);
+	if (c->retired.streams)
+		json_object_set_new(json, "ended_streams", retired_json(s, &c->retired));
 	return json;
 }
 

@@ -159,19 +159,9 @@ static int cut(struct ctf_stream *t)
 /* What it did in the chunk it leaves. */
 static void freeze(struct stream_half *h)
 {
-	const struct stream_ledger *base = &h->chunk_base;
-
 	if (!h->ctf.chunk)
 		return;
-	h->frozen = h->ledger;
-	h->frozen.received -= base->received;
-	h->frozen.stored -= base->stored;
-	for (unsigned i = 0; i < DISCARD_COUNT; i++)
-		h->frozen.discarded[i] -= base->discarded[i];
-	h->frozen.pages -= base->pages;
-	h->frozen.lost_events -= base->lost_events;
-	h->frozen.lost_packets -= base->lost_packets;
-	h->frozen.lost_packets_at_start -= base->lost_packets_at_start;
+	h->frozen = ledger_since(&h->ledger, &h->chunk_base);
 	h->frozen_number = (uint32_t)h->ctf.chunk_serial;
 	h->chunk_base = h->ledger;
 }

@@ -68,6 +68,7 @@ static struct ctf_stream *stream_new(struct ctf_source *s, struct stream_slot *s
 	t->ref = ref;
 	t->data.fd = t->index.fd = -1;
 	cds_list_add_tail(&t->node, &s->streams);
+	s->stream_count++;
 	s->worker->ctf_stream_at[ref.index] = t;
 	return t;
 }
@@ -81,7 +82,8 @@ struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint6
 	if (!id || index >= s->worker->st->header->capacity.streams)
 		return NULL;
 	slot = state_stream(s->worker->st, ref);
-	if (!slot || slot->source.index != s->ref.index || slot->source.id != s->ref.id)
+	if (!slot || slot->source.index != s->ref.index || slot->source.id != s->ref.id ||
+	    atomic_load(&s->worker->st->ctf_stream[index].retired))
 		return NULL;
 	t = s->worker->ctf_stream_at[index];
 	if (t && t->ref.id == id)
@@ -89,33 +91,30 @@ struct ctf_stream *ctf_source_stream(struct ctf_source *s, uint32_t index, uint6
 	return stream_new(s, slot, ref);
 }
 
-static void stream_drop(struct ctf_stream *t)
+void ctf_source_forget(struct ctf_stream *t)
 {
 	struct worker *w = t->source->worker;
 
 	ctf_file_forget(w, &t->data);
 	ctf_file_forget(w, &t->index);
 	cds_list_del(&t->node);
+	t->source->stream_count--;
 	if (w->ctf_stream_at[t->ref.index] == t)
 		w->ctf_stream_at[t->ref.index] = NULL;
 	free(t);
 }
 
-/* sessiond-lite adds streams at the list's end while we look. */
+/* Those that sessiond-lite has linked since the last look. */
 static void know_streams(struct ctf_source *s)
 {
-	const _Atomic uint32_t *next = s->last_stream
-					       ? &s->worker->st->stream[s->last_stream - 1].next
-					       : &s->slot->first_stream;
-	uint32_t i;
+	struct worker *w = s->worker;
+	struct state_ref ref;
 
-	while ((i = atomic_load_explicit(next, memory_order_acquire))) {
-		struct stream_slot *slot = &s->worker->st->stream[i - 1];
-
-		(void)ctf_source_stream(s, i - 1, atomic_load(&slot->id));
-		s->last_stream = i;
-		next = &slot->next;
-	}
+	while (stream_walk_next(w->st, s->ref, &s->known, &ref))
+		/* Of one that an earlier relayd had retired sessiond-lite may not have heard. */
+		if (!ctf_source_stream(s, ref.index, ref.id) &&
+		    atomic_load(&w->st->ctf_stream[ref.index].retired))
+			w->config.events->stream_closed(w->config.ctx, ref);
 }
 
 struct ctf_source *ctf_source_get(struct worker *w, struct state_ref ref)
@@ -152,7 +151,7 @@ static void drop(struct ctf_source *s)
 
 	assert(cds_list_empty(&s->connections));
 	cds_list_for_each_entry_safe (t, next, &s->streams, node)
-		stream_drop(t);
+		ctf_source_forget(t);
 	cds_list_del(&s->node);
 	if (s->due)
 		cds_list_del(&s->due_node);
@@ -412,5 +411,6 @@ void ctf_source_tick(struct ctf_source *s)
 {
 	retry_disk(s);
 	ctf_connection_tick(s);
+	ctf_retire_run(s);
 	ctf_source_run(s);
 }

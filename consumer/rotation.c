@@ -65,23 +65,11 @@ static void leave_chunk(struct consumer_stream *t, uint32_t from_number, unsigne
 	scan_stream_end(t);
 	h = stream_begin(t->slot);
 	if (from_number) {
-		const struct stream_ledger *l = &h->ledger, *b = &h->chunk_base;
-
 		h->frozen_number = from_number;
 		h->frozen_end = h->chunk == STREAM_NO_CHUNK ? 0 : h->position;
 		h->frozen_first_time = h->first_time;
 		h->frozen_last_time = h->last_time;
-		h->frozen = (struct stream_ledger){
-			.received = l->received - b->received,
-			.stored = l->stored - b->stored,
-			.pages = l->pages - b->pages,
-			.lost_events = l->lost_events - b->lost_events,
-			.lost_intervals = l->lost_intervals - b->lost_intervals,
-			.marks = l->marks - b->marks,
-			.datagrams = l->datagrams - b->datagrams,
-			.datagrams_dropped = l->datagrams_dropped - b->datagrams_dropped};
-		for (unsigned i = 0; i < DISCARD_COUNT; i++)
-			h->frozen.discarded[i] = l->discarded[i] - b->discarded[i];
+		h->frozen = ledger_since(&h->ledger, &h->chunk_base);
 		h->chunk_base = h->ledger;
 	}
 	h->chunk = to;

@@ -168,12 +168,16 @@ static bool find_source(struct turn *t)
 static uint64_t trace_of(const struct turn *t, uint32_t index)
 {
 	const struct state *st = &t->c->relay->st;
-	const struct source_slot *s = source_of(t);
+	struct state_ref source = {.index = t->s.source - 1, .id = t->s.source_id}, ref;
+	struct stream_walk walk = {0};
 
-	for (uint32_t i = s->first_stream; i; i = st->stream[i - 1].next)
-		if (i - 1 != index && atomic_load(&st->ctf_stream[i - 1].named) &&
-		    !strcmp(st->ctf_stream[i - 1].path, t->out.stream.path))
-			return st->ctf_stream[i - 1].trace;
+	while (stream_walk_next(st, source, &walk, &ref)) {
+		const struct ctf_stream_slot *c = &st->ctf_stream[ref.index];
+
+		if (ref.index != index && atomic_load(&c->named) &&
+		    !strcmp(c->path, t->out.stream.path))
+			return c->trace;
+	}
 	return index + 1;
 }
 
@@ -193,6 +197,7 @@ static bool find_stream(struct turn *t, uint64_t position)
 			s->tracefile_count = t->out.stream.tracefile_count;
 			s->metadata = !strcmp(s->name, "metadata");
 			s->trace = trace_of(t, c->granted.index);
+			c->relay->checked[c->granted.index] = 0; /* another's, maybe */
 			atomic_store(&s->named, 1);
 		}
 		t->in.granted = c->granted;

@@ -169,15 +169,17 @@ static bool fact_session(void *ctx, uint64_t handle, struct live_session *ret)
 	return live_catalog_session(((struct viewer *)ctx)->live->config.st, handle, ret);
 }
 
-static bool fact_next_stream(void *ctx, uint64_t session, uint64_t last, struct live_stream *ret)
+static bool fact_next_stream(void *ctx, uint64_t session, struct stream_walk *walk,
+			     struct live_stream *ret)
 {
-	return live_catalog_next_stream(((struct viewer *)ctx)->live->config.st, session, last,
+	return live_catalog_next_stream(((struct viewer *)ctx)->live->config.st, session, walk,
 					ret);
 }
 
-static void fact_untold(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret)
+static void fact_untold(void *ctx, uint64_t session, const struct stream_walk *told,
+			struct live_untold *ret)
 {
-	live_catalog_untold(((struct viewer *)ctx)->live->config.st, session, last, ret);
+	live_catalog_untold(((struct viewer *)ctx)->live->config.st, session, told, ret);
 }
 
 static bool fact_stream(void *ctx, uint64_t handle, struct live_stream *ret)

@@ -49,13 +49,25 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 	memset(ret, 0, sizeof(*ret));
 	ret->entry.id = handle;
 	ret->entry.live_timer_us = c->live_timer_us;
-	ret->entry.streams = (uint32_t)half.published;
+	ret->published = half.published;
 	copy_text(ret->entry.host, sizeof(ret->entry.host), c->host);
 	copy_text(ret->entry.name, sizeof(ret->entry.name), c->session_name);
 	source_read(s, &place);
 	ret->over = atomic_load(&s->done) || place.finished ||
 		    (control.control_ended && atomic_load(&c->applied) >= front.ordered);
 	return !c->snapshot && atomic_load(&s->id) == ctf_handle_id(handle);
+}
+
+/* What a list shows. */
+static uint32_t count_published(const struct state *st, uint64_t session, uint64_t published)
+{
+	struct stream_walk walk = {0};
+	struct live_stream s;
+	uint32_t n = 0;
+
+	while (live_catalog_next_stream(st, session, &walk, &s) && s.number < published)
+		n++;
+	return n;
 }
 
 bool live_catalog_next_session(const struct state *st, uint32_t *at, struct live_session *ret)
@@ -66,8 +78,10 @@ bool live_catalog_next_session(const struct state *st, uint32_t *at, struct live
 		uint32_t i = (*at)++;
 		uint64_t id = atomic_load(&st->source[i].id);
 
-		if (id && live_catalog_session(st, ctf_handle(i, id), ret) && !ret->over)
-			return true;
+		if (!id || !live_catalog_session(st, ctf_handle(i, id), ret) || ret->over)
+			continue;
+		ret->entry.streams = count_published(st, ret->entry.id, ret->published);
+		return true;
 	}
 	return false;
 }
@@ -80,6 +94,7 @@ bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_st
 	if (!s)
 		return false;
 	ret->index = ctf_handle_index(handle);
+	ret->number = s->cpu;
 	c = &st->ctf_stream[ret->index];
 	if (!atomic_load(&c->named))
 		return false;
@@ -92,25 +107,20 @@ bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_st
 	return atomic_load(&s->id) == ctf_handle_id(handle);
 }
 
-bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t last,
+bool live_catalog_next_stream(const struct state *st, uint64_t session, struct stream_walk *walk,
 			      struct live_stream *ret)
 {
-	const struct source_slot *s = find_source(st, session);
-	const _Atomic uint32_t *link;
-	uint32_t next;
-	uint64_t id;
+	struct state_ref source = {.index = ctf_handle_index(session),
+				   .id = ctf_handle_id(session)};
+	struct stream_walk next = *walk;
+	struct state_ref ref;
 
-	if (!s || last > st->header->capacity.streams)
+	if (!find_source(st, session) || next.at > st->header->capacity.streams ||
+	    !stream_walk_next(st, source, &next, &ref) ||
+	    !live_catalog_stream(st, ctf_handle(ref.index, ref.id), ret))
 		return false;
-	/* Streams are linked at the end, one at a time, while others follow the links. */
-	link = last ? &st->stream[last - 1].next : &s->first_stream;
-	next = atomic_load_explicit(link, memory_order_acquire);
-	if (!next || next > st->header->capacity.streams)
-		return false;
-	id = atomic_load(&st->stream[next - 1].id);
-	if (!id || st->stream[next - 1].source.id != ctf_handle_id(session))
-		return false;
-	return live_catalog_stream(st, ctf_handle(next - 1, id), ret);
+	*walk = next;
+	return true;
 }
 
 /* Is everything there that its client said there would be? */
@@ -125,13 +135,13 @@ static bool complete(const struct ctf_stream_half *h)
 }
 
 /* The metadata of a trace among these streams has not come. */
-static bool lacks_metadata(const struct state *st, uint64_t session, uint64_t last, uint64_t trace)
+static bool lacks_metadata(const struct state *st, uint64_t session, struct stream_walk walk,
+			   uint64_t trace)
 {
 	struct live_stream s;
 	struct stream_half h;
 
-	while (live_catalog_next_stream(st, session, last, &s)) {
-		last = 1 + (uint64_t)s.index;
+	while (live_catalog_next_stream(st, session, &walk, &s)) {
 		if (!s.entry.metadata || s.entry.trace != trace)
 			continue;
 		stream_read(&st->stream[s.index], &h);
@@ -140,21 +150,20 @@ static bool lacks_metadata(const struct state *st, uint64_t session, uint64_t la
 	return false;
 }
 
-void live_catalog_untold(const struct state *st, uint64_t session, uint64_t last,
+void live_catalog_untold(const struct state *st, uint64_t session, const struct stream_walk *told,
 			 struct live_untold *ret)
 {
-	uint64_t first = last;
+	struct stream_walk walk = *told;
 	struct live_stream s;
 	struct stream_half h;
 
 	*ret = (struct live_untold){.until = UINT64_MAX};
-	while (live_catalog_next_stream(st, session, last, &s)) {
-		last = 1 + (uint64_t)s.index;
+	while (live_catalog_next_stream(st, session, &walk, &s)) {
 		if (s.entry.metadata)
 			continue;
 		stream_read(&st->stream[s.index], &h);
 		if (h.state == STREAM_ENDED || h.ctf.closed ||
-		    (h.ctf.any_index && !lacks_metadata(st, session, first, s.entry.trace)))
+		    (h.ctf.any_index && !lacks_metadata(st, session, *told, s.entry.trace)))
 			ret->ready = true;
 		else if (h.ctf.any_index || h.ctf.beacon_end < ret->until)
 			ret->until = h.ctf.any_index ? 0 : h.ctf.beacon_end;

@@ -22,13 +22,13 @@ bool live_catalog_session(const struct state *st, uint64_t handle, struct live_s
 /* The next one, in slot *at or behind, whose client is still there; *at moves behind it. */
 bool live_catalog_next_session(const struct state *st, uint32_t *at, struct live_session *ret);
 
-/* The stream behind that of slot last - 1 (0: the first) in its session's order. */
-bool live_catalog_next_stream(const struct state *st, uint64_t session, uint64_t last,
+/* The next stream of a session, if it has its name already. */
+bool live_catalog_next_stream(const struct state *st, uint64_t session, struct stream_walk *walk,
 			      struct live_stream *ret);
 bool live_catalog_stream(const struct state *st, uint64_t handle, struct live_stream *ret);
 
-/* What is published behind the stream of slot last - 1 (0: all). */
-void live_catalog_untold(const struct state *st, uint64_t session, uint64_t last,
+/* Of the streams behind those that a viewer was told of. */
+void live_catalog_untold(const struct state *st, uint64_t session, const struct stream_walk *told,
 			 struct live_untold *ret);
 
 /* Where a stream's files are and how far they are filled. */

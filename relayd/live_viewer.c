@@ -203,12 +203,13 @@ static int on_list(struct turn *t)
 static int tell_streams(struct turn *t, struct viewer_attachment *a, uint64_t published, bool now)
 {
 	const struct live_facts *facts = t->in->facts;
+	struct stream_walk walk = a->told;
 	struct live_stream stream;
 	uint32_t i = 0;
 	int n = 0, r;
 
-	while (a->sent < published &&
-	       facts->next_stream(t->in->ctx, a->session, a->last, &stream)) {
+	while (facts->next_stream(t->in->ctx, a->session, &walk, &stream) &&
+	       stream.number < published) {
 		struct viewer_cursor c = {.stream = stream.entry.id,
 					  .born = t->born,
 					  .session = a->session,
@@ -228,8 +229,7 @@ static int tell_streams(struct turn *t, struct viewer_attachment *a, uint64_t pu
 		if (t->s->cursors < i)
 			t->s->cursors = i;
 		live_stream_encode(&t->reply, &stream.entry);
-		a->sent++;
-		a->last = 1 + (uint64_t)stream.index;
+		a->told = walk;
 		n++;
 	}
 	return n;
@@ -268,7 +268,7 @@ static int on_attach(struct turn *t, const struct live_request *m)
 	live_streams_encode(&t->reply, status, 0);
 	if (status != LIVE_ATTACH_OK)
 		return 0;
-	n = tell_streams(t, &a, session.entry.streams, m->seek == LIVE_SEEK_NOW);
+	n = tell_streams(t, &a, session.published, m->seek == LIVE_SEEK_NOW);
 	if (n < 0)
 		return n;
 	t->v->attachment[i] = a;
@@ -292,7 +292,7 @@ static int on_new_streams(struct turn *t, const struct live_request *m)
 		return 0;
 	alive = t->in->facts->session(t->in->ctx, m->id, &session);
 	a = *at;
-	n = alive ? tell_streams(t, &a, session.entry.streams, false) : 0;
+	n = alive ? tell_streams(t, &a, session.published, false) : 0;
 	if (n < 0)
 		return n;
 	if (n > 0) {
@@ -345,8 +345,8 @@ static void find_untold(struct turn *t, const struct viewer_cursor *c, struct li
 	if (!a || !t->in->facts->session(t->in->ctx, a->session, &session) || !any_free(t))
 		return;
 	/* Those that are not published yet count too: they may have events already. */
-	t->in->facts->untold(t->in->ctx, a->session, a->last, ret);
-	ret->ready = ret->ready && session.entry.streams > a->sent;
+	t->in->facts->untold(t->in->ctx, a->session, &a->told, ret);
+	ret->ready = ret->ready && session.published > a->told.from;
 }
 
 /*

@@ -42,13 +42,15 @@ struct live_viewer {
 _Static_assert(sizeof(struct live_viewer) <= STATE_DIALECT, "no room for it");
 
 struct live_session {
-	struct live_session_entry entry; /* streams: those that are published */
+	struct live_session_entry entry; /* streams: those that are published and there */
+	uint64_t published;              /* streams with a lower number are */
 	bool over; /* its client is gone: published streams are all it will ever have */
 };
 
 struct live_stream {
 	struct live_stream_entry entry;
-	uint32_t index; /* of its slot */
+	uint32_t index;  /* of its slot */
+	uint32_t number; /* among its session's; never comes again */
 };
 
 /* Published streams that a viewer has not been told of. */
@@ -71,10 +73,12 @@ struct live_facts {
 	bool (*next_session)(void *ctx, uint32_t *at, struct live_session *ret);
 	/* False: there is no such session (any more). */
 	bool (*session)(void *ctx, uint64_t handle, struct live_session *ret);
-	/* The stream behind the one in slot last - 1 (0: the first) of a session; false: none. */
-	bool (*next_stream)(void *ctx, uint64_t session, uint64_t last, struct live_stream *ret);
-	/* Of all streams behind the one in slot last - 1. */
-	void (*untold)(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret);
+	/* The next stream of a session; false: none (yet). */
+	bool (*next_stream)(void *ctx, uint64_t session, struct stream_walk *walk,
+			    struct live_stream *ret);
+	/* Of all streams behind `told`. */
+	void (*untold)(void *ctx, uint64_t session, const struct stream_walk *told,
+		       struct live_untold *ret);
 	/* The same as next_stream() for one by its handle; false: it is gone. */
 	bool (*stream)(void *ctx, uint64_t handle, struct live_stream *ret);
 	/* Put a new cursor where it begins. @now: behind what is stored. */

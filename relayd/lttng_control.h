@@ -80,6 +80,8 @@ struct lttng_limits {
 struct lttng_view {
 	/* Whether the handle is a stream of this conversation's source, and which slot it is in. */
 	bool (*stream)(void *ctx, uint64_t handle, struct state_ref *ret, bool *ret_metadata);
+	/* Whether a stream of that handle may have been, and has been retired. */
+	bool (*gone)(void *ctx, uint64_t handle);
 	/* DATA_PENDING: the stream is stored up to that packet, index included where there is one;
 	 * the stream counts as checked. */
 	bool (*stored)(void *ctx, uint64_t handle, uint64_t last_seq);

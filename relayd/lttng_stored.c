@@ -53,6 +53,8 @@ enum lttng_action lttng_on_data_pending(const struct lttng_step *t, struct wire_
 	bool metadata;
 
 	(void)lttng_pair_decode(body, &m);
+	if (t->in->view->gone(t->in->view_ctx, m.first))
+		return lttng_answer_code(t, 0); /* it was complete */
 	if (!lttng_own_stream(t, m.first, &ref, &metadata))
 		return lttng_refuse(t, LTTNG_NO_STREAM, CLOSE_unknown_stream);
 	return lttng_answer_code(t, !t->in->view->stored(t->in->view_ctx, m.first, m.second));
@@ -64,6 +66,8 @@ enum lttng_action lttng_on_quiescent(const struct lttng_step *t, struct wire_rea
 	struct state_ref ref;
 	bool metadata;
 
+	if (t->in->view->gone(t->in->view_ctx, handle))
+		return lttng_answer_code(t, LTTNG_OK);
 	if (!lttng_own_stream(t, handle, &ref, &metadata))
 		return lttng_refuse(t, LTTNG_UNKNOWN, CLOSE_unknown_stream);
 	t->in->view->check(t->in->view_ctx, handle);

@@ -34,6 +34,18 @@ static bool find_stream(void *ctx, uint64_t handle, struct state_ref *ret, bool 
 	return true;
 }
 
+/* Ids are given once, to all slots alike: whoever says one that was given loses nothing if it was
+ * never this stream's. */
+static bool gone(void *ctx, uint64_t handle)
+{
+	const struct lttng_viewer *v = ctx;
+	struct state_ref ref = ref_of(handle);
+	const struct state_header *header = v->relay->st.header;
+
+	return ref.id && ref.id < atomic_load(&header->next_id) &&
+	       ref.index < header->capacity.streams && !state_stream(&v->relay->st, ref);
+}
+
 /* Numbers wrap; what never came is before everything. */
 static bool reached(uint32_t any, uint64_t seq, uint64_t last)
 {
@@ -117,20 +129,21 @@ static bool in_flight(void *ctx)
 {
 	const struct lttng_viewer *v = ctx;
 	const struct state *st = &v->relay->st;
-	const struct source_slot *source = &st->source[v->source.index];
+	struct stream_walk walk = {0};
+	struct state_ref ref;
 
 	if (lttng_orders_pending(&st->ctf_source[v->source.index]))
 		return true;
-	for (uint32_t i = source->first_stream; i; i = st->stream[i - 1].next) {
+	while (stream_walk_next(st, v->source, &walk, &ref)) {
+		const struct stream_slot *s = &st->stream[ref.index];
 		struct stream_half h;
 
-		if (*v->epoch && v->relay->checked[i - 1] == *v->epoch)
+		if (*v->epoch && v->relay->checked[ref.index] == *v->epoch)
 			continue;
-		stream_read(&st->stream[i - 1], &h);
-		if (!*v->epoch &&
-		    is_balanced(v, &st->stream[i - 1], &h)) /* a kill took the marks */
+		stream_read(s, &h);
+		if (!*v->epoch && is_balanced(v, s, &h)) /* a kill took the marks */
 			continue;
-		if (!h.ctf.closed || !is_stored(v, &st->stream[i - 1], h.ctf.last_seq))
+		if (!h.ctf.closed || !is_stored(v, s, h.ctf.last_seq))
 			return true;
 	}
 	return false;
@@ -218,6 +231,7 @@ static void close_path(void *ctx, const struct lttng_close_chunk *close, bool ro
 
 const struct lttng_view lttng_view = {
 	.stream = find_stream,
+	.gone = gone,
 	.stored = stored,
 	.check = check,
 	.check_none = check_none,

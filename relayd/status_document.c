@@ -53,7 +53,7 @@ static const char *session_name(const struct session_slot *session)
 /* Constant while the slot has its id. */
 struct stream_facts {
 	uint64_t source; /* id */
-	uint32_t next, cpu;
+	uint32_t cpu;
 	uint16_t port;
 };
 
@@ -61,13 +61,12 @@ struct source_facts {
 	uint64_t number;
 	int64_t start_ns;
 	struct addr peer;
-	uint32_t cpus, first_stream, protocol, transport;
+	uint32_t cpus, protocol, transport;
 };
 
 TSAN_READS_RACILY static struct stream_facts look_at_stream(const volatile struct stream_slot *s)
 {
-	return (struct stream_facts){
-		.source = s->source.id, .next = s->next, .cpu = s->cpu, .port = s->port};
+	return (struct stream_facts){.source = s->source.id, .cpu = s->cpu, .port = s->port};
 }
 
 TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struct source_slot *s)
@@ -76,7 +75,6 @@ TSAN_READS_RACILY static struct source_facts look_at_source(const volatile struc
 				     .start_ns = s->start_ns,
 				     .peer = s->peer,
 				     .cpus = s->cpus,
-				     .first_stream = s->first_stream,
 				     .protocol = s->protocol,
 				     .transport = s->transport};
 }
@@ -99,6 +97,7 @@ struct subject {
 	const struct session_slot *session; /* NULL: none yet */
 	bool is_lttng;
 	struct status_lttng lttng; /* is_lttng */
+	struct status_retired retired;
 	struct status_sum sum;
 };
 
@@ -133,11 +132,9 @@ static void put_stream(struct pass *p, const struct subject *s, const struct str
 	json_text_element(&p->stream, &piece);
 }
 
-/* @ret_next  1 + index of the source's next stream, or 0. False: it was freed meanwhile. */
-static bool add_stream(struct pass *p, struct subject *s, const struct stream_slot *slot,
-		       uint32_t *ret_next)
+static void add_stream(struct pass *p, struct subject *s, struct state_ref ref)
 {
-	struct state_ref ref = state_ref_of_stream(p->st, slot);
+	const struct stream_slot *slot = &p->st->stream[ref.index];
 	struct stream_facts facts = look_at_stream(slot);
 	struct status_sum sum = {.streams = 1};
 	char name[STATUS_STREAM_NAME] = "";
@@ -156,23 +153,43 @@ static bool add_stream(struct pass *p, struct subject *s, const struct stream_sl
 		if (h.chunk != STREAM_NO_CHUNK)
 			sum.in_chunk = h.ledger.stored - h.chunk_base.stored;
 	}
-	if (!ref.id || !status_slot_is_still(&slot->id, ref.id) || facts.source != s->id)
-		return false;
+	if (!status_slot_is_still(&slot->id, ref.id) || facts.source != s->id)
+		return;
 	status_sum_add(&s->sum, &sum);
 	put_stream(p, s, &facts, name, state, &sum);
-	*ret_next = facts.next;
-	return true;
 }
 
 /* A source's streams in CPU order; LTTng's as they were announced. */
 static void add_streams(struct pass *p, struct subject *s)
 {
-	uint32_t next = s->facts.first_stream;
+	struct state_ref source = {.index = s->index, .id = s->id}, ref;
+	struct stream_walk walk = {0};
 
-	for (uint32_t i = 0; i < s->facts.cpus && next; i++)
-		if (next > p->st->header->capacity.streams ||
-		    !add_stream(p, s, &p->st->stream[next - 1], &next))
-			return;
+	while (stream_walk_next(p->st, source, &walk, &ref))
+		if (!s->is_lttng || !status_lttng_is_retired(p->st, ref, &s->retired))
+			add_stream(p, s, ref);
+}
+
+#define PASSES 8 /* over one source whose streams retire meanwhile */
+
+/* Those that are there and those that were, each once: it is begun anew when one goes from here to
+ * there meanwhile. */
+static void add_lttng_streams(struct pass *p, struct subject *s)
+{
+	struct status_sum begin = s->sum;
+	struct status_retired behind;
+	size_t rows = p->stream.len;
+
+	for (unsigned i = 0; i < PASSES; i++) {
+		s->sum = begin;
+		p->stream.len = rows;
+		status_lttng_retired(p->st, s->index, &s->lttng, &s->retired);
+		add_streams(p, s);
+		status_lttng_retired(p->st, s->index, &s->lttng, &behind);
+		if (behind.streams == s->retired.streams)
+			break;
+	}
+	status_sum_add(&s->sum, &s->retired.sum);
 }
 
 /* ---- sources ---- */
@@ -197,7 +214,7 @@ static const char *source_state_name(const struct subject *s, const struct sourc
 	if (f->control_ended)
 		return !f->closed_in_order && s->sum.open ? "orphan" : "finishing";
 	if (s->is_lttng)
-		return s->sum.streams ? "recording" : "waiting";
+		return s->sum.streams || s->retired.streams ? "recording" : "waiting";
 	if (!f->metadata_complete && !h->metadata_parsed)
 		return "metadata";
 	return "recording";
@@ -277,6 +294,7 @@ static void put_source(struct pass *p, const struct subject *s, uint32_t worker,
 	put_number_or_null(&piece, "cpus", !s->is_lttng, s->facts.cpus);
 	json_piece_number(&piece, "streams", s->sum.streams);
 	json_piece_number(&piece, "streams_open", s->sum.open);
+	json_piece_number(&piece, "streams_retired", s->retired.streams);
 	put_number_or_null(&piece, "worker", worker != 0, worker - 1);
 	json_piece_time(&piece, "started", s->facts.start_ns);
 	json_piece_string(&piece, "directory", text_or_null(h->dir));
@@ -309,7 +327,10 @@ static void add_source(struct pass *p, const struct source_slot *slot)
 		status_lttng_source(p->st, s.index, &s.lttng);
 	if (!status_slot_is_still(&slot->id, s.id))
 		return;
-	add_streams(p, &s);
+	if (s.is_lttng)
+		add_lttng_streams(p, &s);
+	else
+		add_streams(p, &s);
 	put_source(p, &s, worker, &h, &f);
 	status_sum_add(&p->all, &s.sum);
 	if (s.session)

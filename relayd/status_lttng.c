@@ -82,6 +82,17 @@ uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_op
 
 /* ---- streams ---- */
 
+/* What clients of this kind tell of each stream, metadata excepted. */
+static uint32_t tells(const struct status_lttng *source)
+{
+	uint32_t ret = STATUS_TELLS_PACKETS;
+
+	if (source->snapshot || source->minor < INDEX_MINOR)
+		return ret;
+	ret |= STATUS_TELLS_LOST_EVENTS;
+	return source->minor < PACKET_SEQ_MINOR ? ret : ret | STATUS_TELLS_LOST_PACKETS;
+}
+
 /* What is discarded while the worker hangs in the disk, and not in its ledger yet. */
 static void add_stalled(const struct ctf_stream_slot *c, const struct stream_half *h,
 			struct stream_ledger *ledger)
@@ -118,12 +129,31 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 		return;
 	}
 	sum->packets = h->ledger.pages;
-	sum->tells = STATUS_TELLS_PACKETS;
-	if (source->snapshot || source->minor < INDEX_MINOR)
+	sum->tells = tells(source);
+}
+
+void status_lttng_retired(const struct state *st, uint32_t index, const struct status_lttng *source,
+			  struct status_retired *ret)
+{
+	struct ctf_source_half h;
+
+	ctf_source_read(&st->ctf_source[index], &h);
+	*ret = (struct status_retired){.streams = h.retired.streams, .last = h.retired_last};
+	if (!ret->streams)
 		return;
-	sum->tells |= STATUS_TELLS_LOST_EVENTS;
-	if (source->minor >= PACKET_SEQ_MINOR)
-		sum->tells |= STATUS_TELLS_LOST_PACKETS;
+	ret->sum.ledger = h.retired.ledger;
+	ret->sum.packets = h.retired.ledger.pages;
+	ret->sum.ledger.pages = 0;
+	ret->sum.metadata = h.retired.metadata;
+	ret->sum.tells = tells(source);
+	if (h.current && h.current <= CTF_CHUNKS)
+		ret->sum.in_chunk = h.chunk[h.current - 1].retired.ledger.stored;
+}
+
+bool status_lttng_is_retired(const struct state *st, struct state_ref stream,
+			     const struct status_retired *retired)
+{
+	return stream.id == retired->last || atomic_load(&st->ctf_stream[stream.index].retired);
 }
 
 /* ---- viewers ---- */

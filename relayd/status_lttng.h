@@ -41,6 +41,22 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 			 const struct stream_half *h, char name[STATUS_STREAM_NAME],
 			 struct status_sum *sum);
 
+/*
+ * What the source's streams did that have given their slots back: part of its sum, in which they
+ * are no streams any more.
+ */
+struct status_retired {
+	uint64_t streams; /* so many */
+	uint64_t last;    /* the id of the last of them */
+	struct status_sum sum;
+};
+void status_lttng_retired(const struct state *st, uint32_t index, const struct status_lttng *source,
+			  struct status_retired *ret);
+
+/* Is the stream part of that? */
+bool status_lttng_is_retired(const struct state *st, struct state_ref stream,
+			     const struct status_retired *retired);
+
 /* The number of the chunk that new streams go to, else of the last; 0: none yet. */
 uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_open);
 

@@ -4,25 +4,9 @@
 
 #include "common/discard.h"
 
-static void add_ledger(struct stream_ledger *to, const struct stream_ledger *l)
-{
-	to->received += l->received;
-	to->stored += l->stored;
-	for (unsigned i = 0; i < DISCARD_COUNT; i++)
-		to->discarded[i] += l->discarded[i];
-	to->pages += l->pages;
-	to->lost_events += l->lost_events;
-	to->lost_packets += l->lost_packets;
-	to->lost_packets_at_start += l->lost_packets_at_start;
-	to->lost_intervals += l->lost_intervals;
-	to->marks += l->marks;
-	to->datagrams += l->datagrams;
-	to->datagrams_dropped += l->datagrams_dropped;
-}
-
 void status_sum_add(struct status_sum *to, const struct status_sum *s)
 {
-	add_ledger(&to->ledger, &s->ledger);
+	ledger_add(&to->ledger, &s->ledger);
 	to->packets += s->packets;
 	to->rate += s->rate;
 	to->in_chunk += s->in_chunk;

@@ -35,7 +35,8 @@ struct client {
 	uint32_t next; /* in its bucket */
 	uint32_t bucket;
 	uint32_t members;     /* the first */
-	uint32_t last_stream; /* slot index; valid if it has streams */
+	uint32_t last_stream; /* of its list */
+	uint32_t streams;     /* in its list */
 };
 
 struct ctf_sources {
@@ -44,6 +45,7 @@ struct ctf_sources {
 	struct registry *registry;
 	struct member *member; /* [capacity.conversations] */
 	struct client *client; /* [capacity.sources] */
+	uint32_t *before;      /* [capacity.streams]: the stream in front of it in its list */
 	struct peer_tally *streams;
 	uint64_t seed;
 	uint32_t bucket[BUCKETS];
@@ -60,9 +62,10 @@ int ctf_sources_create(struct store *store, struct registry *registry, struct ct
 	x->registry = registry;
 	x->member = calloc(x->st->header->capacity.conversations, sizeof(*x->member));
 	x->client = calloc(x->st->header->capacity.sources, sizeof(*x->client));
+	x->before = calloc(x->st->header->capacity.streams, sizeof(*x->before));
 	if (getrandom(&x->seed, sizeof(x->seed), GRND_NONBLOCK) != sizeof(x->seed))
 		x->seed = (uint64_t)(uintptr_t)x;
-	if (!x->member || !x->client || peer_tally_create(&x->streams) < 0) {
+	if (!x->member || !x->client || !x->before || peer_tally_create(&x->streams) < 0) {
 		ctf_sources_free(x);
 		return -ENOMEM;
 	}
@@ -77,6 +80,7 @@ void ctf_sources_free(struct ctf_sources *x)
 	peer_tally_free(x->streams);
 	free(x->member);
 	free(x->client);
+	free(x->before);
 	free(x);
 }
 
@@ -177,7 +181,7 @@ void ctf_sources_ended(struct ctf_sources *x, struct state_ref source)
 		m->conversation = 0;
 		client->members = m->next;
 	}
-	for (uint32_t i = atomic_load(&slot->cpus); i; i--)
+	for (; client->streams; client->streams--)
 		peer_tally_remove(x->streams, &slot->peer);
 	while (*at != 1 + source.index)
 		at = &x->client[*at - 1].next;
@@ -299,17 +303,14 @@ int ctf_sources_take(struct ctf_sources *x, struct state_ref conversation,
 static bool find_stream(const struct ctf_sources *x, const struct source_slot *slot,
 			uint64_t conversation, uint64_t position, struct state_ref *ret)
 {
-	const struct stream_slot *stream;
+	struct state_ref source = state_ref_of_source(x->st, slot);
+	struct stream_walk walk = {0};
 
-	for (uint32_t next = atomic_load(&slot->first_stream); next;
-	     next = atomic_load(&stream->next)) {
-		const struct ctf_stream_slot *ctf = &x->st->ctf_stream[next - 1];
+	while (stream_walk_next(x->st, source, &walk, ret)) {
+		const struct ctf_stream_slot *ctf = &x->st->ctf_stream[ret->index];
 
-		stream = &x->st->stream[next - 1];
-		if (ctf->by_conversation == conversation && ctf->by_position == position) {
-			*ret = state_ref_of_stream(x->st, stream);
+		if (ctf->by_conversation == conversation && ctf->by_position == position)
 			return true;
-		}
 	}
 	return false;
 }
@@ -347,11 +348,35 @@ int ctf_sources_stream(struct ctf_sources *x, struct state_ref conversation, uin
 		peer_tally_remove(x->streams, &slot->peer);
 		return r;
 	}
-	client->last_stream = ret->index;
+	x->before[ret->index] = client->last_stream;
+	client->last_stream = 1 + ret->index;
+	client->streams++;
 	if (position > m->position)
 		m->position = position;
 	m->stream = *ret;
 	return 0;
+}
+
+void ctf_sources_stream_done(struct ctf_sources *x, struct state_ref ref)
+{
+	struct stream_slot *stream = state_stream(x->st, ref);
+	uint32_t before = x->before[ref.index], next;
+	struct source_slot *slot;
+	struct client *client;
+
+	if (!stream || !atomic_load(&x->st->ctf_stream[ref.index].retired))
+		return;
+	slot = state_source(x->st, stream->source);
+	assert(slot);
+	client = &x->client[stream->source.index];
+	next = atomic_load(&stream->next);
+	if (next)
+		x->before[next - 1] = before;
+	else
+		client->last_stream = before;
+	client->streams--;
+	peer_tally_remove(x->streams, &slot->peer);
+	store_ctf_stream_drop(x->store, ref, before);
 }
 
 uint32_t ctf_sources_streams_of(const struct ctf_sources *x, const struct addr *peer)

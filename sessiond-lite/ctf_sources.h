@@ -49,6 +49,9 @@ int ctf_sources_take(struct ctf_sources *x, struct state_ref conversation,
 int ctf_sources_stream(struct ctf_sources *x, struct state_ref conversation, uint64_t position,
 		       uint32_t most, struct state_ref *ret);
 
+/* If the stream is retired (ctf_stream_slot.retired), its slot is free for others behind this. */
+void ctf_sources_stream_done(struct ctf_sources *x, struct state_ref stream);
+
 /* Streams of LTTng that the peer's host has now. */
 uint32_t ctf_sources_streams_of(const struct ctf_sources *x, const struct addr *peer);
 

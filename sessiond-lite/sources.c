@@ -430,7 +430,9 @@ static void stream_done(struct sources *s, struct state_ref ref)
 {
 	struct stream_slot *stream = state_stream(s->st, ref);
 
-	if (stream && atomic_load(&stream->closed))
+	if (stream && sources_is_lttng(s, stream->source))
+		ctf_sources_stream_done(s->ctf, ref);
+	else if (stream && atomic_load(&stream->closed))
 		store_stream_close(s->store, ref);
 }
 

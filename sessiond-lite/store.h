@@ -85,11 +85,17 @@ void store_ctf_source_return(struct store *s, struct state_ref source);
 
 /*
  * One more stream at the end of its list, visible at once. No descriptor is promised for it.
- * @last             index of the stream that is the last now, if there is one (source.cpus)
+ * @last             1 + index of the stream that is the last now; 0: there is none
  * @by_conversation  and @by_position: struct ctf_stream_slot
  */
 int store_ctf_stream_add(struct store *s, struct state_ref source, uint32_t last,
 			 uint64_t by_conversation, uint64_t by_position, struct state_ref *ret);
+
+/*
+ * A stream leaves the list of its source, and its slot is free again.
+ * @before  1 + index of the stream in front of it; 0: it is the first
+ */
+void store_ctf_stream_drop(struct store *s, struct state_ref ref, uint32_t before);
 
 /* The source's slot and those of its streams are free again, what was held is closed. */
 void store_source_drop(struct store *s, struct state_ref ref);

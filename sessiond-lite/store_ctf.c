@@ -70,9 +70,22 @@ int store_ctf_stream_add(struct store *s, struct state_ref source, uint32_t last
 	store_raise_mark(&s->st.header->high_stream, ref.index);
 	atomic_store_explicit(&stream->id, ref.id, memory_order_release);
 	/* Whoever finds it in the list finds it whole. */
-	atomic_store_explicit(n ? &s->st.stream[last].next : &owner->first_stream, 1 + ref.index,
-			      memory_order_release);
+	atomic_store_explicit(last ? &s->st.stream[last - 1].next : &owner->first_stream,
+			      1 + ref.index, memory_order_release);
 	atomic_store_explicit(&owner->cpus, n + 1, memory_order_release);
 	*ret = ref;
 	return 0;
+}
+
+void store_ctf_stream_drop(struct store *s, struct state_ref ref, uint32_t before)
+{
+	struct stream_slot *stream = state_stream(&s->st, ref);
+	struct source_slot *owner = stream ? state_source(&s->st, stream->source) : NULL;
+
+	assert(owner);
+	/* In this order: common/stream_walk.c. */
+	atomic_store_explicit(before ? &s->st.stream[before - 1].next : &owner->first_stream,
+			      atomic_load(&stream->next), memory_order_release);
+	atomic_store(&stream->id, 0);
+	store_stream_give(s, ref.index);
 }

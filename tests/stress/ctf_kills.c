@@ -267,6 +267,7 @@ static void on_stopped(void *ctx, struct worker *w)
 }
 
 static const struct worker_events events = {.room = on_ref,
+					    .stream_closed = on_ref,
 					    .connection_closed = on_closed,
 					    .chunk = on_chunk,
 					    .finished = on_finished,

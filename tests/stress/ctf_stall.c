@@ -82,6 +82,7 @@ static void on_chunk(void *ctx, const struct worker_chunk *c)
 	worker_chunk_kept(worker, c->source, c->number);
 }
 static const struct worker_events events = {.room = on_ref,
+					    .stream_closed = on_ref,
 					    .connection_closed = on_ref,
 					    .chunk = on_chunk,
 					    .finished = on_finished,

@@ -36,6 +36,14 @@ static void on_closed(void *ctx, struct state_ref ref)
 	r->closed++;
 }
 
+static void on_retired(void *ctx, struct state_ref ref)
+{
+	struct ctf_rig *r = ctx;
+
+	(void)ref;
+	r->retired++;
+}
+
 static void on_finished(void *ctx, struct state_ref ref)
 {
 	struct ctf_rig *r = ctx;
@@ -65,6 +73,7 @@ static void on_chunk(void *ctx, const struct worker_chunk *chunk)
 
 static const struct worker_events events = {.room = on_room,
 					    .chunk = on_chunk,
+					    .stream_closed = on_retired,
 					    .connection_closed = on_closed,
 					    .finished = on_finished,
 					    .stopped = on_stopped};
@@ -499,4 +508,19 @@ void ctf_rig_glob(struct ctf_rig *r, const char *pattern, char *ret, size_t cap)
 	cr_assert_eq(g.gl_pathc, 1, "%s: %zu", full, (size_t)g.gl_pathc);
 	snprintf(ret, cap, "%s", g.gl_pathv[0] + strlen(root));
 	globfree(&g);
+}
+
+void ctf_rig_expect_chunk(struct ctf_rig *r, const char *dir, uint64_t seq, unsigned count,
+			  uint32_t len, int64_t metadata)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/" CTF_RIG_DIR "ch_0", dir);
+	ctf_rig_expect(r, path, 0, seq, count, len);
+	snprintf(path, sizeof(path), "%s/" CTF_RIG_DIR "index/ch_0.idx", dir);
+	ctf_rig_expect_index(r, path, seq, count, len);
+	snprintf(path, sizeof(path), "%s/" CTF_RIG_DIR "metadata", dir);
+	cr_assert_eq(ctf_rig_size(r, path), metadata, "%s", path);
+	snprintf(path, sizeof(path), "%s/chunk.json", dir);
+	cr_assert_gt(ctf_rig_size(r, path), 0);
 }

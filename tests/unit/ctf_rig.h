@@ -44,7 +44,7 @@ struct ctf_rig {
 	uint32_t chunk_id;
 	uint64_t max_stall_ms; /* 0: nobody guards the worker */
 	struct ctf_guard *guard;
-	_Atomic unsigned finished, stopped, rooms, closed, chunks;
+	_Atomic unsigned finished, stopped, rooms, closed, retired, chunks;
 	_Atomic uint64_t chunk_bytes; /* of those that the catalog was told of */
 };
 
@@ -96,6 +96,12 @@ void ctf_rig_expect_index(struct ctf_rig *r, const char *path, uint64_t number, 
 			  uint32_t len);
 /* A pattern of shell(1) that matches exactly one path below the session directory. */
 void ctf_rig_glob(struct ctf_rig *r, const char *pattern, char *ret, size_t cap);
+
+/* One stream, ch_0, is all that this chunk holds: its packets, whole, with indexes, metadata of so
+ * many bytes, and a record. Paths as of minors from 11 on. */
+void ctf_rig_expect_chunk(struct ctf_rig *r, const char *dir, uint64_t seq, unsigned count,
+			  uint32_t len, int64_t metadata);
+#define CTF_RIG_DIR "ust/uid/0/64-bit/"
 
 void ctf_rig_pause(void);
 #define ctf_rig_wait(condition)                                                       \

@@ -460,3 +460,69 @@ Test(ctf_sources, everything_is_given_back)
 	cr_assert_eq(memcmp(&before, &after, sizeof(before)), 0);
 	stop();
 }
+
+static void retire(struct state_ref stream)
+{
+	atomic_store(&rig.st->ctf_stream[stream.index].retired, 1);
+	done(LINK_DONE_STREAM, stream);
+}
+
+/* The ids of the source's streams, in order. */
+static unsigned list(struct state_ref source, uint64_t *ids)
+{
+	struct stream_walk walk = {0};
+	struct state_ref ref;
+	unsigned n = 0;
+
+	while (stream_walk_next(rig.st, source, &walk, &ref))
+		ids[n++] = ref.id;
+	return n;
+}
+
+Test(ctf_sources, retired_streams_leave_the_list)
+{
+	static const unsigned order[] = {2, 0, 4, 1, 3}; /* in the middle, first, last */
+	struct state_ref a, source, stream[5], next;
+	uint64_t ids[8], left[5];
+	unsigned n = 5;
+
+	start(&(struct rig_config){.streams_per_peer = 5});
+	a = control("127.0.0.5");
+	cr_assert_eq(source_of(a, 1, 9, &source), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		cr_assert_eq(stream_of(a, i + 1, &stream[i]), 0);
+		left[i] = stream[i].id;
+	}
+	cr_assert_eq(stream_of(a, 9, &next), -EDQUOT);
+	done(LINK_DONE_STREAM, stream[0]); /* that is no word about it */
+	cr_assert_eq(list(source, ids), 5);
+	for (unsigned k = 0; k < 5; k++) {
+		unsigned gone = order[k], at = 0;
+
+		retire(stream[gone]);
+		cr_assert_null(state_stream(rig.st, stream[gone]));
+		while (left[at] != stream[gone].id)
+			at++;
+		memmove(&left[at], &left[at + 1], (n - at - 1) * sizeof(left[0]));
+		n--;
+		cr_assert_eq(list(source, ids), n);
+		for (unsigned i = 0; i < n; i++)
+			cr_assert_eq(ids[i], left[i]);
+		/* its place is another's, at the end */
+		cr_assert_eq(stream_of(a, 100 + k, &next), 0);
+		cr_assert_eq(state_stream(rig.st, next)->cpu, 5 + k, "numbers do not come again");
+		cr_assert_eq(list(source, ids), n + 1);
+		cr_assert_eq(ids[n], next.id);
+		retire(next);
+		done(LINK_DONE_STREAM, next); /* said again: of whoever has the slot by then */
+	}
+	cr_assert_eq(atomic_load(&state_source(rig.st, source)->first_stream), 0);
+	for (uint64_t i = 0; i < 5; i++)
+		cr_assert_eq(stream_of(a, 200 + i, &next), 0, "nothing of the limit is lost");
+	cr_assert_eq(stream_of(a, 300, &next), -EDQUOT);
+	end_source(source);
+	cr_assert_eq(source_of(a, 1, 9, &source), 0);
+	for (uint64_t i = 0; i < 5; i++)
+		cr_assert_eq(stream_of(a, 400 + i, &next), 0);
+	stop();
+}

@@ -14,7 +14,7 @@
 #include "consumer/ctf_internal.h"
 #include "tests/unit/ctf_rig.h"
 
-#define DIR_ "ust/uid/0/64-bit/"
+#define DIR_ CTF_RIG_DIR
 #define LEN  4000u
 #define ALL  UINT32_MAX
 
@@ -199,21 +199,6 @@ static void close_streams(struct ctf_rig *r, uint64_t last)
 	finish(r);
 }
 
-static void expect_chunk(struct ctf_rig *r, const char *dir, uint64_t seq, unsigned count,
-			 int64_t metadata)
-{
-	char path[300];
-
-	snprintf(path, sizeof(path), "%s/" DIR_ "ch_0", dir);
-	ctf_rig_expect(r, path, 0, seq, count, LEN);
-	snprintf(path, sizeof(path), "%s/" DIR_ "index/ch_0.idx", dir);
-	ctf_rig_expect_index(r, path, seq, count, LEN);
-	snprintf(path, sizeof(path), "%s/" DIR_ "metadata", dir);
-	cr_assert_eq(ctf_rig_size(r, path), metadata, "%s", path);
-	snprintf(path, sizeof(path), "%s/chunk.json", dir);
-	cr_assert_gt(ctf_rig_size(r, path), 0);
-}
-
 Test(ctf_worker, archive, .timeout = 30)
 {
 	struct ctf_rig r;
@@ -221,14 +206,14 @@ Test(ctf_worker, archive, .timeout = 30)
 
 	rotate(&r, CTF_CLOSE_ARCHIVE);
 	ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
-	expect_chunk(&r, dir, 0, 2, 8);
+	ctf_rig_expect_chunk(&r, dir, 0, 2, LEN, 8);
 	cr_assert_eq(ctf_rig_size(&r, "ust"), -1);
 	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 0, 0, 0, NULL, 0);
 	ctf_rig_order(&r, CTF_ORDER_ROTATE, 1, 0, 0, 0, NULL, 0);
 	ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 1, 1700000200, CTF_CLOSE_ARCHIVE, NULL, 0);
 	close_streams(&r, 3);
 	ctf_rig_glob(&r, "archives/*-1", dir, sizeof(dir));
-	expect_chunk(&r, dir, 2, 2, 14);
+	ctf_rig_expect_chunk(&r, dir, 2, 2, LEN, 14);
 	cr_assert_eq(counter(&r, COUNTER_chunks_incomplete), 0);
 	ctf_rig_free(&r);
 }
@@ -274,7 +259,7 @@ Test(ctf_worker, clear, .timeout = 30)
 
 	rotate(&r, CTF_CLOSE_DELETE);
 	close_streams(&r, 3);
-	expect_chunk(&r, ".", 2, 2, 14);
+	ctf_rig_expect_chunk(&r, ".", 2, 2, LEN, 14);
 	cr_assert_eq(r.chunk_bytes / LEN, 2, "of the second chunk only");
 	cr_assert_eq(ctf_rig_size(&r, "archives"), -1);
 	cr_assert_eq(ctf_rig_size(&r, ".chunk-2"), -1);
@@ -621,220 +606,6 @@ Test(ctf_worker, ring_wraps_around, .timeout = 60)
 	finish(&r);
 	cr_assert_eq(ctf_rig_size(&r, DIR_ "metadata"), 600 * (int64_t)CTF_PIECE);
 	ctf_rig_free(&r);
-}
-
-/* ---- kills ---- */
-
-#define KILL_PACKETS 120u
-
-/* The process that dies: worker only; orders and data are the parent's. */
-static pid_t spawn_worker(struct ctf_rig *r)
-{
-	pid_t pid = fork();
-
-	cr_assert_geq(pid, 0);
-	if (pid)
-		return pid;
-	ctf_rig_start(r);
-	for (;;)
-		pause();
-}
-
-static void run_killed(unsigned seed)
-{
-	struct ctf_rig r;
-	pid_t pid;
-
-	srandom(seed);
-	ctf_rig_make(&r, 13, false);
-	ctf_rig_chunk(&r, 0, "");
-	ctf_rig_stream(&r, 0, false, 0, 0);
-	ctf_rig_stream(&r, 2, false, 10 * LEN, 0);
-	ctf_rig_stream(&r, 1, true, 0, 0);
-	ctf_rig_metadata(&r, 1, "metadata", 4);
-	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	pid = spawn_worker(&r);
-	for (unsigned k = 0; k < KILL_PACKETS; k++) {
-		if (k && k != KILL_PACKETS / 2 + 1)
-			ctf_rig_send(&r, 0, 0, k, LEN, ALL);
-		ctf_rig_index(&r, 0, k, k, 0);
-		ctf_rig_send(&r, 0, 2, k, LEN, ALL);
-		ctf_rig_index(&r, 2, k, k, 0);
-		if (k == KILL_PACKETS / 2) {
-			ctf_rig_send(&r, 0, 0, k + 1, LEN, ALL); /* it runs ahead */
-			ctf_rig_wait(ctf_rig_half(&r, 0).ctf.data_seq == k + 1);
-			ctf_rig_chunk(&r, 1, "");
-			ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, k + 1, 1, NULL, 0);
-			ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, k + 1, 1, NULL, 0);
-			ctf_rig_order(&r, CTF_ORDER_ROTATE, 1, 1, 0, 1, NULL, 0);
-			ctf_rig_metadata(&r, 1, "metadata again", 4);
-			ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100,
-				      CTF_CLOSE_ARCHIVE, NULL, 0);
-		}
-		if (k % 3 == 0) {
-			usleep((useconds_t)(random() % 800));
-			kill(pid, SIGKILL);
-			waitpid(pid, NULL, 0);
-			pid = spawn_worker(&r);
-		}
-	}
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 0, KILL_PACKETS - 1, 0, 0, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 2, KILL_PACKETS - 1, 0, 0, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 1, CTF_NONE, 0, 0, NULL, 0);
-	ctf_rig_close(&r, 0);
-	usleep((useconds_t)(random() % 3000));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	ctf_rig_start(&r);
-	finish(&r);
-	{
-		unsigned half = KILL_PACKETS / 2 + 1;
-		char dir[200], path[300];
-
-		ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
-		expect_chunk(&r, dir, 0, half, 12);
-		ctf_rig_glob(&r, "archives/*-1", dir, sizeof(dir));
-		expect_chunk(&r, dir, half, KILL_PACKETS - half, 18);
-		for (unsigned n = 0; n * 9 < KILL_PACKETS - half; n++) {
-			unsigned count = KILL_PACKETS - half - n * 9;
-
-			snprintf(path, sizeof(path), "%s/" DIR_ "ch_2_%u", dir, n);
-			ctf_rig_expect(&r, path, 2, half + n * 9, count < 9 ? count : 9, LEN);
-			snprintf(path, sizeof(path), "%s/" DIR_ "index/ch_2_%u.idx", dir, n);
-			ctf_rig_expect_index(&r, path, half + n * 9, count < 9 ? count : 9, LEN);
-		}
-	}
-	ctf_rig_free(&r);
-}
-
-Test(ctf_worker, killed_while_packets_flow, .timeout = 120)
-{
-	for (unsigned seed = 1; seed <= 8; seed++)
-		run_killed(seed);
-}
-
-/* ---- kills at every commit ---- */
-
-static unsigned left_to_live;
-
-static void die(void)
-{
-	if (--left_to_live == 0)
-		kill(getpid(), SIGKILL);
-}
-
-static pid_t spawn_mortal(struct ctf_rig *r, unsigned life)
-{
-	pid_t pid = fork();
-
-	cr_assert_geq(pid, 0);
-	if (pid)
-		return pid;
-	left_to_live = life;
-	ctf_fault = life ? die : NULL;
-	ctf_rig_start(r);
-	for (;;)
-		pause();
-}
-
-/* Until the condition holds; one that has died is followed by one that does not. */
-#define wait_alive(condition)                                                    \
-	for (int i_ = 0; !(condition); i_++) {                                   \
-		cr_assert_lt(i_, 8000, "life %u: waited for " #condition, life); \
-		if (waitpid(pid, NULL, WNOHANG) == pid) {                        \
-			pid = spawn_mortal(&r, 0);                               \
-			died = true;                                             \
-		}                                                                \
-		ctf_rig_pause();                                                 \
-	}
-
-/* False: it lived to the end. */
-static bool run_mortal(unsigned life, enum ctf_close command, bool viewed)
-{
-	struct source_half h;
-	struct ctf_rig r;
-	char dir[200];
-	bool died = false;
-	pid_t pid;
-
-	ctf_rig_make(&r, 13, false);
-	atomic_store(&r.ctf->viewed, viewed);
-	ctf_rig_chunk(&r, 0, "");
-	ctf_rig_stream(&r, 0, false, 0, 0);
-	ctf_rig_stream(&r, 1, true, 0, 0);
-	ctf_rig_stream(&r, 2, false, LEN, 1);
-	ctf_rig_metadata(&r, 1, "metadata", 4);
-	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	pid = spawn_mortal(&r, life);
-	ctf_rig_send(&r, 0, 0, 1, LEN, ALL);
-	ctf_rig_send(&r, 0, 2, 0, LEN, ALL);
-	ctf_rig_index(&r, 0, 0, 0, 0);
-	ctf_rig_index(&r, 2, 0, 0, 3);
-	ctf_rig_send(&r, 0, 2, 1, LEN, ALL);
-	ctf_rig_index(&r, 2, 1, 3, 10);
-	wait_alive(ctf_rig_half(&r, 2).ctf.data_seq == 1);
-	ctf_rig_chunk(&r, 1, "");
-	ctf_rig_order(&r, CTF_ORDER_ROTATE, 0, 1, 1, 1, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_ROTATE, 2, 1, 4, 1, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_ROTATE, 1, 1, 0, 1, NULL, 0);
-	ctf_rig_metadata(&r, 1, "metadata again", 4);
-	ctf_rig_index(&r, 0, 1, 1, 0);
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100, command, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_RESET, 1, 0, 1, 0, NULL, 0);
-	ctf_rig_metadata(&r, 1, "third", 0);
-	ctf_rig_send(&r, 0, 0, 2, LEN, ALL);
-	ctf_rig_index(&r, 0, 2, 2, 0);
-	wait_alive(ctf_rig_applied(&r));
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 0, 2, 0, 0, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 2, 1, 0, 0, NULL, 0);
-	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 1, CTF_NONE, 0, 0, NULL, 0);
-	ctf_rig_send(&r, 0, 0, 3, LEN, 32 + 500); /* never comes whole */
-	wait_alive(ctf_rig_half(&r, 0).ledger.received == 3 * LEN + 500);
-	ctf_rig_close(&r, 0);
-	ctf_rig_end_control(&r, true);
-	wait_alive((source_read(r.source, &h), h.finished));
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	if (command == CTF_CLOSE_ARCHIVE) {
-		ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
-		expect_chunk(&r, dir, 0, 1, 12);
-		snprintf(dir + strlen(dir), 100, "/" DIR_ "ch_2_0");
-		ctf_rig_expect(&r, dir, 2, 1, 1, LEN);
-		ctf_rig_glob(&r, "archives/*-0", dir, sizeof(dir));
-		snprintf(dir + strlen(dir), 100, "/" DIR_ ".ch_2_0.gone");
-		cr_assert_eq(ctf_rig_size(&r, dir), -1);
-		ctf_rig_glob(&r, "archives/*-1", dir, sizeof(dir));
-		expect_chunk(&r, dir, 1, 2, 5);
-	} else {
-		expect_chunk(&r, ".", 1, 2, 5);
-		cr_assert_eq(ctf_rig_size(&r, ".chunk-2"), -1);
-		cr_assert_eq(ctf_rig_size(&r, ".cleared-1"), -1);
-	}
-	cr_assert_eq(ctf_rig_half(&r, 0).ledger.discarded[DISCARD_PARTIAL], 500);
-	cr_assert_eq(ctf_rig_half(&r, 0).ledger.stored, 3 * LEN, "life %u", life);
-	cr_assert_eq(ctf_rig_half(&r, 1).ledger.stored, 8 + 14 + 5);
-	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_events, 10, "life %u", life);
-	cr_assert_eq(ctf_rig_half(&r, 2).ledger.lost_packets, 2, "life %u", life);
-	ctf_rig_free(&r);
-	return died;
-}
-
-Test(ctf_worker, killed_at_every_commit, .timeout = 300)
-{
-	unsigned life = 1;
-
-	while (run_mortal(life, life % 2 ? CTF_CLOSE_ARCHIVE : CTF_CLOSE_DELETE, false))
-		life += CTF_RIG_LIVES;
-	cr_assert_gt(life, 150);
-}
-
-Test(ctf_worker, killed_at_every_commit_under_a_viewer, .timeout = 300)
-{
-	unsigned life = 1;
-
-	while (run_mortal(life, life % 2 ? CTF_CLOSE_DELETE : CTF_CLOSE_ARCHIVE, true))
-		life += CTF_RIG_LIVES;
-	cr_assert_gt(life, 150);
 }
 
 Test(ctf_worker, disk_full, .timeout = 30)

@@ -18,14 +18,16 @@ Test(live_catalog, sessions_are_lttng_sources_whose_client_is_there)
 	cr_assert_not(live_catalog_next_session(&r.st, &at, &s));
 	a = live_rig_session(&r, 0, "first", "p");
 	b = live_rig_session(&r, 2, "second", "q");
-	live_rig_publish(&r, 2, 4);
+	live_rig_stream(&r, 2, "ch_0", 0);
+	live_rig_stream(&r, 2, "ch_1", 0);
+	live_rig_publish(&r, 2, 1);
 	cr_assert(live_catalog_next_session(&r.st, &at, &s));
 	cr_assert_eq(s.entry.id, a);
 	cr_assert_str_eq(s.entry.name, "first");
 	cr_assert_str_eq(s.entry.host, "host");
 	cr_assert(live_catalog_next_session(&r.st, &at, &s));
 	cr_assert_eq(s.entry.id, b);
-	cr_assert_eq(s.entry.streams, 4);
+	cr_assert_eq(s.entry.streams, 1);
 	cr_assert_eq(s.entry.live_timer_us, 1000000);
 	cr_assert_not(live_catalog_next_session(&r.st, &at, &s));
 
@@ -58,6 +60,7 @@ Test(live_catalog, sessions_are_lttng_sources_whose_client_is_there)
 
 Test(live_catalog, streams_in_the_order_they_were_announced)
 {
+	struct stream_walk walk = {0};
 	struct live_stream t;
 	struct live_rig r;
 	uint64_t s, other, x, y;
@@ -68,30 +71,34 @@ Test(live_catalog, streams_in_the_order_they_were_announced)
 	x = live_rig_stream(&r, 0, "ch_0", 0);
 	live_rig_stream(&r, 1, "ch_0", 0);
 	y = live_rig_stream(&r, 0, "metadata", 0);
-	cr_assert(live_catalog_next_stream(&r.st, s, 0, &t));
+	cr_assert(live_catalog_next_stream(&r.st, s, &walk, &t));
 	cr_assert_eq(t.entry.id, x);
 	cr_assert_str_eq(t.entry.name, "ch_0");
 	cr_assert_str_eq(t.entry.path, "ust/uid/0/64-bit");
 	cr_assert_eq(t.entry.trace, 77);
 	cr_assert_not(t.entry.metadata);
-	cr_assert(live_catalog_next_stream(&r.st, s, 1 + t.index, &t));
+	cr_assert_eq(t.number, 0);
+	cr_assert(live_catalog_next_stream(&r.st, s, &walk, &t));
 	cr_assert_eq(t.entry.id, y);
+	cr_assert_eq(t.number, 1);
 	cr_assert(t.entry.metadata);
-	cr_assert_not(live_catalog_next_stream(&r.st, s, 1 + t.index, &t));
-	cr_assert_not(live_catalog_next_stream(&r.st, other, 1, &t), "another's");
-	cr_assert_not(live_catalog_next_stream(&r.st, s, UINT64_MAX, &t));
+	cr_assert_not(live_catalog_next_stream(&r.st, s, &walk, &t));
+	cr_assert_not(live_catalog_next_stream(&r.st, other, &walk, &t), "another's");
+	walk = (struct stream_walk){.at = UINT32_MAX};
+	cr_assert_not(live_catalog_next_stream(&r.st, s, &walk, &t));
 	cr_assert_not(live_catalog_stream(&r.st, UINT64_MAX, &t));
 	live_rig_forget(&r, s);
 	cr_assert_not(live_catalog_stream(&r.st, x, &t));
 	live_rig_free(&r);
 }
 
-static void expect_untold(struct live_rig *r, uint64_t session, uint64_t last, bool ready,
-			  uint64_t until)
+/* Behind the first stream of the session. */
+static void expect_untold(struct live_rig *r, uint64_t session, bool ready, uint64_t until)
 {
+	struct stream_walk told = {.from = 1};
 	struct live_untold u;
 
-	live_catalog_untold(&r->st, session, last, &u);
+	live_catalog_untold(&r->st, session, &told, &u);
 	cr_assert_eq(u.ready, ready);
 	cr_assert_eq(u.until, until, "%llu", (unsigned long long)u.until);
 }
@@ -99,29 +106,29 @@ static void expect_untold(struct live_rig *r, uint64_t session, uint64_t last, b
 Test(live_catalog, a_stream_is_to_be_told_with_its_first_packet)
 {
 	struct live_rig r;
-	uint64_t s, told, x, y, m;
+	uint64_t s, x, y, m;
 
 	live_rig_make(&r);
 	s = live_rig_session(&r, 0, "a", "p");
-	told = live_rig_stream(&r, 0, "told", 0);
-	expect_untold(&r, s, 1 + ctf_handle_index(told), false, UINT64_MAX);
+	live_rig_stream(&r, 0, "told", 0);
+	expect_untold(&r, s, false, UINT64_MAX);
 	x = live_rig_stream(&r, 0, "ch_0", 0);
 	y = live_rig_stream(&r, 0, "ch_1", 0);
 	m = live_rig_stream(&r, 0, "metadata", 0);
 	live_rig_begin(&r, x)->ctf.beacon_end = 20;
 	live_rig_commit(&r, x);
-	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 0);
+	expect_untold(&r, s, false, 0);
 	live_rig_begin(&r, y)->ctf.beacon_end = 10;
 	live_rig_commit(&r, y);
-	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 10);
+	expect_untold(&r, s, false, 10);
 	live_rig_begin(&r, y)->ctf.any_index = 1;
 	live_rig_commit(&r, y);
-	expect_untold(&r, s, 1 + ctf_handle_index(told), false, 0); /* nothing can decode it */
+	expect_untold(&r, s, false, 0); /* nothing can decode it */
 	live_rig_metadata(&r, m, 10, 'x');
-	expect_untold(&r, s, 1 + ctf_handle_index(told), true, 20);
+	expect_untold(&r, s, true, 20);
 	live_rig_begin(&r, x)->ctf.closed = 1;
 	live_rig_commit(&r, x);
-	expect_untold(&r, s, 1 + ctf_handle_index(told), true, UINT64_MAX);
+	expect_untold(&r, s, true, UINT64_MAX);
 	live_rig_free(&r);
 }
 

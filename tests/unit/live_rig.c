@@ -113,6 +113,7 @@ uint64_t live_rig_stream(struct live_rig *r, uint32_t source, const char *name, 
 	uint64_t handle;
 
 	t->source = (struct state_ref){.index = source, .id = atomic_load(&s->id)};
+	t->cpu = atomic_fetch_add(&s->cpus, 1);
 	c->metadata = strcmp(name, "metadata") == 0;
 	c->tracefile_size = count ? RIG_PACKET : 0;
 	c->tracefile_count = count;

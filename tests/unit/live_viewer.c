@@ -33,6 +33,7 @@ static bool get_session(void *ctx, uint64_t handle, struct live_session *ret)
 	*ret = (struct live_session){.entry = {.id = handle}};
 	ret->entry.live_timer_us = handle == 100 ? world.timer : 0;
 	ret->entry.streams = world.published[handle == 200];
+	ret->published = ret->entry.streams;
 	snprintf(ret->entry.name, sizeof(ret->entry.name), "s%u", (unsigned)handle);
 	ret->over = handle == 100 && world.over;
 	return true;
@@ -62,25 +63,33 @@ static bool get_stream(void *ctx, uint64_t handle, struct live_stream *ret)
 	if (!m)
 		return false;
 	*ret = (struct live_stream){.index = (uint32_t)(m - world.stream)};
+	for (const struct made_up *before = world.stream; before < m; before++)
+		ret->number += before->session == m->session;
 	ret->entry.id = handle;
 	ret->entry.trace = m->trace;
 	ret->entry.metadata = m->metadata;
 	return true;
 }
 
-static bool next_stream(void *ctx, uint64_t session, uint64_t last, struct live_stream *ret)
+static bool next_stream(void *ctx, uint64_t session, struct stream_walk *walk,
+			struct live_stream *ret)
 {
-	for (uint64_t i = last; i < STREAMS; i++)
-		if (world.stream[i].session == session)
-			return get_stream(ctx, world.stream[i].id, ret);
+	for (uint32_t i = walk->at; i < STREAMS; i++) {
+		if (world.stream[i].session != session)
+			continue;
+		cr_assert(get_stream(ctx, world.stream[i].id, ret));
+		*walk = (struct stream_walk){.from = ret->number + 1, .at = i + 1};
+		return true;
+	}
 	return false;
 }
 
-static void untold(void *ctx, uint64_t session, uint64_t last, struct live_untold *ret)
+static void untold(void *ctx, uint64_t session, const struct stream_walk *told,
+		   struct live_untold *ret)
 {
 	(void)ctx;
 	*ret = (struct live_untold){.until = UINT64_MAX};
-	for (uint64_t i = last; i < STREAMS; i++) {
+	for (uint32_t i = told->at; i < STREAMS; i++) {
 		const struct made_up *m = &world.stream[i];
 
 		if (m->session != session || m->metadata)

@@ -696,6 +696,23 @@ Test(lttng_control, pending)
 	cr_assert_eq(f.out[29], 0);
 }
 
+/* One that has retired was complete; nothing of it can be pending. */
+Test(lttng_control, pending_of_a_stream_that_was)
+{
+	feed_open(&f, 13, 2);
+	f.gone = ctf_handle(9, FEED_ID + 9);
+	feed_numbers(&f, LTTNG_DATA_PENDING, 2, f.gone, 4);
+	feed_numbers(&f, LTTNG_QUIESCENT, 1, f.gone, 0);
+	feed_whole(&f);
+	cr_assert_eq(code_at(0), 0);
+	cr_assert_eq(code_at(4), LTTNG_OK);
+	cr_assert_eq(f.checked, 0);
+	cr_assert_not(f.ended);
+	feed_numbers(&f, LTTNG_CLOSE_STREAM, 2, f.gone, 4);
+	feed_whole(&f);
+	cr_assert_eq(f.reason, CLOSE_unknown_stream);
+}
+
 /* ---- ends ---- */
 
 Test(lttng_control, snapshots)

@@ -44,6 +44,7 @@ struct feed {
 	uint32_t streams, metadata; /* bit i: stream i is metadata */
 	bool stored, in_flight, exists, no_path;
 	uint32_t checked, cleared;
+	uint64_t gone; /* the handle of a stream that was */
 	bool closing_rotated;
 	/* what came of it */
 	uint8_t out[1 << 18]; /* replies */
@@ -72,6 +73,10 @@ static inline bool feed_stream(void *ctx, uint64_t handle, struct state_ref *ret
 	*ret = (struct state_ref){.index = index, .id = FEED_ID + index};
 	*ret_metadata = f->metadata >> index & 1;
 	return true;
+}
+static inline bool feed_gone(void *ctx, uint64_t handle)
+{
+	return handle == ((struct feed *)ctx)->gone && handle;
 }
 static inline bool feed_stored(void *ctx, uint64_t handle, uint64_t last)
 {
@@ -116,6 +121,7 @@ static inline void feed_close_path(void *ctx, const struct lttng_close_chunk *cl
 
 static const struct lttng_view feed_view = {
 	.stream = feed_stream,
+	.gone = feed_gone,
 	.stored = feed_stored,
 	.check = feed_check,
 	.check_none = feed_check_none,

@@ -166,6 +166,42 @@ Test(status_lttng, sums_are_over_those_that_tell)
 	json_decref(doc);
 }
 
+/* What retired streams did is the source's; their rows are gone, also while their slots are not. */
+Test(status_lttng, streams_that_have_retired)
+{
+	struct ctf_source_half *h;
+	json_t *doc, *one;
+
+	status_state_lttng(&st, 1, 13, 3, 8);
+	receive(9, 4106, 2, 10, 3);
+	receive(10, 8192, 1, 1, 0);
+	h = ctf_source_begin(&st.ctf_source[1]);
+	h->retired = (struct ctf_retired){.streams = 7,
+					  .metadata = 50,
+					  .ledger = {.received = 1050,
+						     .stored = 1000,
+						     .discarded = {[DISCARD_STALL] = 50},
+						     .pages = 20,
+						     .lost_events = 4}};
+	h->retired_last = atomic_load(&st.stream[9].id); /* and not marked yet */
+	h->chunk[0].retired.ledger.stored = 600;
+	ctf_source_commit(&st.ctf_source[1]);
+	atomic_store(&st.ctf_stream[8].retired, 1);
+	doc = status_rig_document();
+	cr_assert_eq(json_array_size(json_object_get(doc, "streams")), 1);
+	one = at(doc, "sources", 0);
+	cr_assert_eq(number(one, "streams"), 1);
+	cr_assert_eq(number(one, "streams_retired"), 7);
+	cr_assert_eq(number(one, "received"), 1050 + 8192);
+	cr_assert_eq(number(one, "stored"), 1000 + 8182);
+	cr_assert_eq(number(json_object_get(one, "discarded"), "stall"), 50);
+	cr_assert_eq(number(one, "lost_events"), 4 + 1);
+	cr_assert_eq(number(one, "metadata_bytes"), 50);
+	cr_assert_eq(number(one, "chunk_bytes"), 600 + 8182);
+	cr_assert_eq(number(json_object_get(doc, "totals"), "stored"), 1000 + 8182);
+	json_decref(doc);
+}
+
 /* ---- states ---- */
 
 static void must_be(const char *state)

@@ -90,6 +90,7 @@ static void lttng_stream(struct state *st, uint32_t at, uint32_t number, struct 
 	cr_assert_eq(state_touch(st, c, sizeof(*c)), 0);
 	t->source = source;
 	t->next = last ? 0 : at + 2;
+	t->cpu = number;
 	snprintf(c->path, sizeof(c->path), "ust/uid/1000/64-bit");
 	c->metadata = number == 0;
 	if (number)

@@ -334,9 +334,9 @@ Test(store, streams_are_added_to_a_source_of_lttng)
 	store_source_publish(s, source, 0, NULL);
 	left = store_descriptors_left(s);
 	cr_assert_eq(store_ctf_stream_add(s, source, 0, 7, 100, &stream[0]), 0);
-	cr_assert_eq(store_ctf_stream_add(s, source, stream[0].index, 7, 200, &stream[1]), 0);
-	cr_assert_eq(store_ctf_stream_add(s, source, stream[1].index, 7, 300, &stream[2]), 0);
-	cr_assert_eq(store_ctf_stream_add(s, source, stream[2].index, 7, 400, &ref), -ENOSPC);
+	cr_assert_eq(store_ctf_stream_add(s, source, 1 + stream[0].index, 7, 200, &stream[1]), 0);
+	cr_assert_eq(store_ctf_stream_add(s, source, 1 + stream[1].index, 7, 300, &stream[2]), 0);
+	cr_assert_eq(store_ctf_stream_add(s, source, 1 + stream[2].index, 7, 400, &ref), -ENOSPC);
 	cr_assert_eq(store_descriptors_left(s), left, "none is promised");
 	cr_assert_eq(atomic_load(&st->source[source.index].cpus), 3);
 	cr_assert_eq(atomic_load(&st->source[source.index].first_stream), 1 + stream[0].index);
@@ -352,7 +352,7 @@ Test(store, streams_are_added_to_a_source_of_lttng)
 	cr_assert_eq(store_ctf_source_reserve(s, &source), 0);
 	store_source_publish(s, source, 0, NULL);
 	for (int i = 0; i < 3; i++) {
-		cr_assert_eq(store_ctf_stream_add(s, source, i ? ref.index : 0, 8, 1, &ref), 0);
+		cr_assert_eq(store_ctf_stream_add(s, source, i ? 1 + ref.index : 0, 8, 1, &ref), 0);
 		cr_assert_eq(st->ctf_stream[ref.index].tracefile_size, 0);
 	}
 	store_free(s);

@@ -8,7 +8,7 @@ import struct
 
 from rig.case import Failed, case, main
 from rig.dialect import V3
-from rig.lttng import OK, Client, Viewer, lttng_relay
+from rig.lttng import OK, STREAMS_SENT, Client, Viewer, lttng_relay
 from rig.metadata import Head
 from rig.relay import wait_for
 from rig.subbuffer import Kernel
@@ -242,6 +242,75 @@ def rotation_of_both():
         client.finish()
         client.must_hold()
         recording.finish()
+
+
+# What programs with buffers of their own leave behind while their session goes on.
+
+def begin_program(client, number):
+    """Its packets' stream and its metadata's."""
+    path = f"ust/pid/program-{number}"
+    stream = client.add_stream("ch_0", 0, path)
+    metadata = client.add_stream("metadata", path=path)
+    client.ask_ok("streams sent", STREAMS_SENT)
+    client.send_metadata()
+    return stream, metadata
+
+
+def end_program(client, program):
+    for stream in program:
+        client.close_stream(stream)
+        client.all_streams.remove(stream)
+    client.streams.remove(program[0])
+    return program
+
+
+def wait_for_room(relay, programs, at_once):
+    """Until so many more streams may be."""
+    wait_for("streams to retire", lambda: source_of(relay)["streams"] + 2 * programs <= at_once)
+
+
+@case
+def programs_come_and_go():
+    """Many times more streams than a peer may have at once; SIGKILLs of relayd meanwhile; the sums stay exact."""
+    programs, at_once, ended = 400, 600, []
+    with lttng_relay({"limits.streams-per-peer": at_once}) as relay:
+        client = Client(relay)
+        client.hello()
+        client.create_chunk()
+        staying = begin_program(client, programs)
+        for n in range(programs):
+            if n % 25 == 0:
+                wait_for_room(relay, 25, at_once)
+            program = begin_program(client, n)
+            program[0].packet(events=3)
+            if n % 100 == 50:
+                relay.kill()
+            if n % 2:
+                client.await_stored()
+            ended.append(end_program(client, program))
+            if n % 50 == 0:
+                staying[0].packet()
+        client.await_stored()
+        wait_for("streams to retire", lambda: source_of(relay)["streams"] <= 512)
+        everyone = [stream for program in [*ended, staying] for stream in program]
+        sent = sum(len(part) for part, _ in client.program.metadata()) * (programs + 1)
+        sent += sum(len(packet.data) for stream in everyone for packet in stream.packets)
+        source = source_of(relay)
+        equal("bytes", [source["received"], source["stored"], sum(source["discarded"].values())], [sent, sent, 0])
+        equal("packets", source["packets"], sum(len(stream.packets) for stream in everyone))
+        equal("streams", source["streams"] + source["streams_retired"], 2 * programs + 2)
+        equal("losses", source["lost_events"], 0)
+        client.metadata = staying[1]
+        client.destroy()
+        client.all_streams = everyone
+        client.streams = [stream for stream in everyone if not stream.is_metadata]
+        client.must_hold()
+        with open(os.path.join(client.folder, "chunk.json"), encoding="utf-8") as f:
+            record = json.load(f)
+        parts = [record["ended_streams"], *record["streams"]]
+        equal("chunk.json: streams", parts[0]["count"] + len(parts) - 1, 2 * programs + 2)
+        equal("chunk.json: bytes", [record["bytes"], sum(part["stored"] for part in parts)], [sent, sent])
+        equal("chunk.json", record["complete"], True)
 
 
 main(tool="babeltrace2")

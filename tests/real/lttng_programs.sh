@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# lttng_programs - buffers of each program, and more programs than limits.streams-per-peer has room for at once: those that
+# have ended give their room back while the session goes on, and every event is there.
+# shellcheck source=tests/real/lttng_lib.sh
+. "$(dirname "$0")/lttng_lib.sh"
+
+crowd=8
+streams=$(($(nproc) + 1)) # of a program: its CPUs' and its metadata
+start_lttng_relay --set "limits.streams-per-peer=$(((crowd + 2) * streams))"
+start_lttng
+lt_create s1
+lt_channel s1 --buffers-pid
+lt start s1
+app_start staying
+app_emit staying 100
+events=(staying=200)
+of_source() { status_json | jq -r ".sources[] | .$1"; }
+has_retired() { [ "$(of_source streams_retired)" -ge "$1" ]; }
+for round in 1 2; do
+	for i in $(seq $crowd); do
+		name=p$round-$i
+		app_start "$name"
+		app_emit "$name" $((1000 + i))
+		app_end "$name"
+		events+=("$name=$((1000 + i))")
+	done
+	is_stock || wait_for 40 "the streams of round $round to retire" has_retired $((round * crowd * streams))
+done
+app_emit staying 100
+lt stop s1
+check_recorded s1 "${events[@]}"
+if ! is_stock; then
+	[ "$(of_source lost_events)" = 0 ] || fail "losses: $(of_source lost_events)"
+	[ "$(of_source received)" = "$(of_source stored)" ] || fail "received $(of_source received), stored $(of_source stored)"
+	stored=$(of_source stored)
+fi
+app_end staying
+lt destroy s1
+check_recorded s1 "${events[@]}"
+if ! is_stock; then
+	record=$(session_dir s1)/chunk.json
+	wait_for 10 "$record" test -e "$record"
+	jq -e '.complete and .ended_streams.count >= '$((2 * crowd * streams)) "$record" >/dev/null || fail "$(cat "$record")"
+	[ "$(jq .bytes "$record")" -ge "$stored" ] || fail "chunk.json: $(jq .bytes "$record") bytes, stored were $stored"
+fi
+lttng_pass
