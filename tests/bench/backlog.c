@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 int backlog_read(uint64_t *ret)
@@ -29,4 +30,27 @@ int backlog_read(uint64_t *ret)
 		return -ENOTSUP;
 	*ret = strtoull(mem + 5, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
+}
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int backlog_rest(uint64_t most, int64_t deadline_ns)
+{
+	uint64_t held;
+	int r;
+
+	for (;;) {
+		r = backlog_read(&held);
+		if (r < 0)
+			return r;
+		if (held <= most || monotonic_ns() > deadline_ns)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+	}
 }

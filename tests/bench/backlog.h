@@ -14,4 +14,11 @@
 /* Bytes. Negative errno if the kernel does not say. */
 int backlog_read(uint64_t *ret);
 
+/*
+ * Rest until they hold no more than so many bytes, or until @deadline_ns (CLOCK_MONOTONIC): many
+ * connections would else put everything into them at once, and the measure would be of memory that
+ * has gone cold. 0, or negative errno.
+ */
+int backlog_rest(uint64_t most, int64_t deadline_ns);
+
 #endif

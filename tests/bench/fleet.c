@@ -99,27 +99,6 @@ static int finish_stream(struct fleet *f, struct stream *s, const struct fleet_s
 	return epoll_ctl(f->setup.epoll, EPOLL_CTL_MOD, s->fd, &quiet) < 0 ? -errno : 0;
 }
 
-/*
- * Rest until the kernel's TCP buffers hold no more than the backlog allows. Thousands of streams
- * would else put everything into them at once, and the measure would be of memory that has gone
- * cold.
- */
-static int respect_backlog(struct fleet *f, uint64_t backlog)
-{
-	uint64_t buffered;
-
-	f->unchecked = 0;
-	for (;;) {
-		int r = backlog_read(&buffered);
-
-		if (r < 0)
-			return r;
-		if (buffered <= backlog || fleet_now() > f->deadline_ns)
-			return 0;
-		nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-	}
-}
-
 static int on_sending_stream(struct fleet *f, struct stream *s, uint32_t events,
 			     const struct fleet_sending *how)
 {
@@ -132,9 +111,11 @@ static int on_sending_stream(struct fleet *f, struct stream *s, uint32_t events,
 		return account(f, s->client, s->client->state, -ECONNRESET);
 	r = how->datagram ? stream_send_datagram(s, how->datagram) : stream_send(s);
 	f->unchecked += s->sent - had;
-	if (how->backlog && f->unchecked > how->backlog / 16 &&
-	    respect_backlog(f, how->backlog) < 0)
-		return -EIO;
+	if (how->backlog && f->unchecked > how->backlog / 16) {
+		f->unchecked = 0;
+		if (backlog_rest(how->backlog, f->deadline_ns) < 0)
+			return -EIO;
+	}
 	if (r == -EAGAIN)
 		return 0;
 	if (r == 1)

@@ -6,8 +6,11 @@
  * whether something is pending until nothing is: what is counted is stored.
  *
  *	lttng_load --control=PORT --data=PORT [--sessions=N] [--seconds=S] [--bytes=N]
- *	           [--server-cpu=PID,...] [--wait]
+ *	           [--backlog=BYTES] [--give-up=S] [--server-cpu=PID,...] [--wait]
  *
+ * With --backlog it rests while the TCP buffers of this machine hold more than that: those of real
+ * clients are memory of other machines. With --give-up it ends so many seconds after its beginning
+ * whatever is pending then, and says "ended":false.
  * Sixteen sessions come from one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1
  * only. With --wait it says "open" when all sessions are, and begins at a line from standard input.
  * Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
@@ -26,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/backlog.h"
 #include "tests/bench/lttng_client.h"
 #include "tests/bench/server_cpu.h"
 
@@ -49,6 +53,8 @@ struct session {
 
 static uint8_t payload[PACKET];
 static uint64_t total;     /* bytes of packets acknowledged */
+static uint64_t backlog;   /* bytes; 0: without limit */
+static uint64_t unchecked; /* bytes sent since it was looked at */
 static double waited_most; /* seconds from the first byte of a packet to its index' reply */
 
 static double own_cpu(void)
@@ -102,6 +108,14 @@ static void send_index(struct session *s)
 	send_command(s->control, CMD_SEND_INDEX, &o);
 }
 
+/* The time does not count as the relay's: a packet that is under way waits for it too. */
+static void rest(void)
+{
+	unchecked = 0;
+	if (backlog_rest(backlog, INT64_MAX) < 0)
+		errx(1, "--backlog: the kernel does not say what its TCP buffers hold");
+}
+
 /* Send what the socket takes; the index behind the last byte. */
 static void go_on(struct session *s)
 {
@@ -118,8 +132,10 @@ static void go_on(struct session *s)
 	r = sendmsg(s->data, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (r < 0 && errno != EAGAIN)
 		err(1, "data");
-	if (r > 0)
+	if (r > 0) {
 		s->sent += (size_t)r;
+		unchecked += (size_t)r;
+	}
 	if (s->sent == DATA_HEADER + PACKET)
 		send_index(s);
 }
@@ -151,8 +167,9 @@ static bool take_reply(struct session *s, bool over)
 	return false;
 }
 
-/* Until nothing of any session is pending. All are asked, then all answers read. */
-static void await_stored(const struct session *all, unsigned count)
+/* Until nothing of any session is pending. All are asked, then all answers read. False: some still
+ * is at @deadline (0: none). */
+static bool await_stored(const struct session *all, unsigned count, double deadline)
 {
 	bool *stored = calloc(count, sizeof(*stored));
 	unsigned left = count;
@@ -160,7 +177,7 @@ static void await_stored(const struct session *all, unsigned count)
 
 	if (!stored)
 		err(1, NULL);
-	while (left) {
+	while (left && !(deadline && now() >= deadline)) {
 		for (unsigned i = 0; i < count; i++) {
 			struct out o = {.size = 0};
 
@@ -179,6 +196,7 @@ static void await_stored(const struct session *all, unsigned count)
 		usleep(20000); /* the real ones wait ten times as long */
 	}
 	free(stored);
+	return !left;
 }
 
 static void watch(int epoll, int fd, uint32_t events, uint64_t key)
@@ -190,7 +208,8 @@ static void watch(int epoll, int fd, uint32_t events, uint64_t key)
 }
 
 /* Key: session times two, plus one for its control connection. */
-static void run(struct session *all, unsigned count, double seconds, uint64_t limit)
+static void run(struct session *all, unsigned count, double seconds, uint64_t limit,
+		double deadline)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event events[256];
@@ -203,7 +222,7 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 		watch(epoll, all[i].control, EPOLLIN, 2 * (uint64_t)i + 1);
 		go_on(&all[i]);
 	}
-	while (running) {
+	while (running && !(deadline && now() >= deadline)) {
 		int n = epoll_wait(epoll, events, 256, TIMEOUT_S * 1000);
 
 		if (n <= 0)
@@ -211,6 +230,8 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 		for (int i = 0; i < n; i++) {
 			struct session *s = &all[events[i].data.u64 / 2];
 
+			if (backlog && unchecked > backlog / 16)
+				rest();
 			if (events[i].data.u64 % 2 == 0)
 				go_on(s);
 			else if (take_reply(s, now() >= end || (limit && total >= limit)))
@@ -239,15 +260,18 @@ int main(int argc, char **argv)
 		{"sessions", required_argument, NULL, 'n'},
 		{"seconds", required_argument, NULL, 's'},
 		{"bytes", required_argument, NULL, 'b'},
+		{"backlog", required_argument, NULL, 'l'},
+		{"give-up", required_argument, NULL, 'g'},
 		{"server-cpu", required_argument, NULL, 'p'},
 		{"wait", no_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
 	uint64_t control = 0, data = 0, sessions = 1, seconds = 10, limit = 0;
+	uint64_t give_up = 0;
 	struct server_cpu cpu = {.count = 0};
 	struct session *all;
-	bool wait = false;
-	double begun, used, running, client, opening = now();
+	bool wait = false, stored;
+	double deadline, begun, used, running, client, opening = now();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -266,6 +290,12 @@ int main(int argc, char **argv)
 			break;
 		case 'b':
 			limit = parse_number(optarg);
+			break;
+		case 'l':
+			backlog = parse_number(optarg);
+			break;
+		case 'g':
+			give_up = parse_number(optarg);
 			break;
 		case 'w':
 			wait = true;
@@ -297,17 +327,19 @@ int main(int argc, char **argv)
 	used = server_cpu_seconds(&cpu);
 	client = own_cpu();
 	begun = now();
-	run(all, (unsigned)sessions, (double)seconds, limit);
+	deadline = give_up ? begun + (double)give_up : 0;
+	run(all, (unsigned)sessions, (double)seconds, limit, deadline);
 	running = now() - begun;
-	await_stored(all, (unsigned)sessions);
+	stored = await_stored(all, (unsigned)sessions, deadline);
 	begun = now() - begun;
 	used = server_cpu_seconds(&cpu) - used;
 	client = own_cpu() - client;
 	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
 	       ",\"opening_s\":%.6f,\"running_s\":%.6f,\"seconds\":%.6f,\"client_cpu_s\":%.6f"
-	       ",\"server_cpu_s\":%.6f,\"least\":%" PRIu64 ",\"waited_most_s\":%.6f}\n",
+	       ",\"server_cpu_s\":%.6f,\"least\":%" PRIu64
+	       ",\"waited_most_s\":%.6f,\"ended\":%s}\n",
 	       sessions, total, opening, running, begun, client, used, least(all, sessions),
-	       waited_most);
+	       waited_most, stored ? "true" : "false");
 	for (unsigned i = 0; i < sessions; i++) {
 		close(all[i].control);
 		close(all[i].data);
