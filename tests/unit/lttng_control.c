@@ -9,13 +9,6 @@
 
 static struct feed f, g;
 
-static uint32_t code_at(size_t at)
-{
-	cr_assert_leq(at + 4, f.out_len, "there is no such reply");
-	return (uint32_t)f.out[at] << 24 | (uint32_t)f.out[at + 1] << 16 |
-	       (uint32_t)f.out[at + 2] << 8 | f.out[at + 3];
-}
-
 /* All that a client of this minor says between connect and close. */
 static void script(struct feed *t, uint32_t minor)
 {
@@ -75,8 +68,8 @@ ParameterizedTest(uint32_t *minor, lttng_control, minors)
 	cr_assert_eq(f.reason, CLOSE_finished);
 	cr_assert_eq(f.taken, f.in_len);
 	cr_assert_eq(f.order_count, orders, "%u orders, not %u", f.order_count, orders);
-	cr_assert_eq(code_at(0), 2);
-	cr_assert_eq(code_at(4), *minor, "announced");
+	cr_assert_eq(feed_code_at(&f, 0), 2);
+	cr_assert_eq(feed_code_at(&f, 4), *minor, "announced");
 	cr_assert_eq(f.checked, 3);
 	cr_assert(f.cleared);
 	cr_assert_eq(f.s.streams, 2);
@@ -157,7 +150,7 @@ Test(lttng_control, the_lower_minor_is_used)
 		feed_start(&f, cases[i][0]);
 		feed_version(&f, 2, cases[i][1]);
 		feed_whole(&f);
-		cr_assert_eq(code_at(4), cases[i][0], "ours is announced");
+		cr_assert_eq(feed_code_at(&f, 4), cases[i][0], "ours is announced");
 		cr_assert_eq(f.s.minor, cases[i][2]);
 	}
 }
@@ -168,7 +161,7 @@ Test(lttng_control, another_major)
 	feed_version(&f, 3, 0);
 	feed_whole(&f);
 	cr_assert_eq(f.out_len, 8);
-	cr_assert_eq(code_at(0), 2);
+	cr_assert_eq(feed_code_at(&f, 0), 2);
 	cr_assert(f.ended && !f.orderly);
 	cr_assert_eq(f.reason, CLOSE_version_unknown);
 }
@@ -182,8 +175,8 @@ Test(lttng_control, configuration)
 	f.limits.allow_clear = false;
 	feed_whole(&f);
 	cr_assert_not(f.ended);
-	cr_assert_eq(code_at(8), LTTNG_PROTOCOL);
-	cr_assert_eq(code_at(20), LTTNG_OK);
+	cr_assert_eq(feed_code_at(&f, 8), LTTNG_PROTOCOL);
+	cr_assert_eq(feed_code_at(&f, 20), LTTNG_OK);
 	cr_assert_eq(f.out[31], 0, "clear is not allowed");
 }
 
@@ -228,11 +221,11 @@ ParameterizedTest(struct name_case *c, lttng_control, session_names)
 		return;
 	}
 	cr_assert_eq(f.reason, CLOSE_bad_name);
-	cr_assert_eq(code_at(16), LTTNG_FATAL);
+	cr_assert_eq(feed_code_at(&f, 16), LTTNG_FATAL);
 	/* A path of one byte: of none, the client's session daemon would hang. */
 	cr_assert_eq(f.out_len, c->minor >= 11 ? 8 + 12 + 4 + 1 : 8 + 12);
 	if (c->minor >= 11)
-		cr_assert_eq(code_at(20), 1);
+		cr_assert_eq(feed_code_at(&f, 20), 1);
 }
 
 Test(lttng_control, names_that_no_disk_takes)
@@ -249,7 +242,7 @@ Test(lttng_control, names_that_no_disk_takes)
 		cr_assert_eq(f.ended, n > 255 - 20, "%zu", n);
 		name[n] = 'x';
 	}
-	cr_assert_eq(code_at(16), LTTNG_FATAL);
+	cr_assert_eq(feed_code_at(&f, 16), LTTNG_FATAL);
 }
 
 Test(lttng_control, a_long_base_path_is_answered)
@@ -263,7 +256,7 @@ Test(lttng_control, a_long_base_path_is_answered)
 	feed_create(&f, 13, "s1", "vm", base, false);
 	feed_whole(&f);
 	cr_assert_eq(f.reason, CLOSE_bad_name);
-	cr_assert_eq(code_at(16), LTTNG_FATAL);
+	cr_assert_eq(feed_code_at(&f, 16), LTTNG_FATAL);
 }
 
 Test(lttng_control, a_session_daemon_without_uuid)
@@ -286,7 +279,7 @@ Test(lttng_control, a_refused_stream_names_its_reason)
 		feed_add(&f, 13, "ch_0", "ust/uid/0/64-bit");
 		feed_whole(&f);
 		cr_assert_eq(f.reason, memory ? CLOSE_no_memory : CLOSE_streams_limit);
-		cr_assert_eq(code_at(8), LTTNG_UNKNOWN);
+		cr_assert_eq(feed_code_at(&f, 8), LTTNG_UNKNOWN);
 	}
 }
 
@@ -300,13 +293,13 @@ Test(lttng_control, refused_and_again)
 	cr_assert_not(f.ended);
 	cr_assert_eq(f.s.state, LTTNG_READY);
 	cr_assert_eq(f.out_len, 8 + 17);
-	cr_assert_eq(code_at(16), LTTNG_FATAL);
-	cr_assert_eq(code_at(20), 1);
+	cr_assert_eq(feed_code_at(&f, 16), LTTNG_FATAL);
+	cr_assert_eq(feed_code_at(&f, 20), 1);
 	f.refuse = false;
 	feed_create(&f, 13, "s1", "vm", "", false);
 	feed_whole(&f);
 	cr_assert_eq(f.s.state, LTTNG_SESSION);
-	cr_assert_eq(code_at(25 + 8), LTTNG_OK);
+	cr_assert_eq(feed_code_at(&f, 25 + 8), LTTNG_OK);
 }
 
 Test(lttng_control, an_answer_is_awaited)
@@ -334,8 +327,8 @@ Test(lttng_control, no_path_is_one_byte)
 	feed_close_chunk(&f, 0, false, 0);
 	feed_whole(&f);
 	cr_assert_eq(f.out_len, 8 + 17 + 4 + 9);
-	cr_assert_eq(code_at(20), 1);
-	cr_assert_eq(code_at(33), 1);
+	cr_assert_eq(feed_code_at(&f, 20), 1);
+	cr_assert_eq(feed_code_at(&f, 33), 1);
 }
 
 struct stream_case {
@@ -371,13 +364,13 @@ ParameterizedTest(struct stream_case *c, lttng_control, stream_names)
 	cr_assert_eq(f.ended, c->bad);
 	if (c->bad) {
 		cr_assert_eq(f.reason, CLOSE_bad_name);
-		cr_assert_eq(code_at(4), 0);
-		cr_assert_eq(code_at(8), LTTNG_INVALID);
+		cr_assert_eq(feed_code_at(&f, 4), 0);
+		cr_assert_eq(feed_code_at(&f, 8), LTTNG_INVALID);
 		cr_assert_eq(f.order_count, 0);
 		return;
 	}
 	cr_assert_str_eq(f.stream.path, c->clean);
-	cr_assert_eq(code_at(8), LTTNG_OK);
+	cr_assert_eq(feed_code_at(&f, 8), LTTNG_OK);
 	cr_assert_eq(f.orders[0].type, CTF_ORDER_STREAM);
 	cr_assert_eq(f.orders[0].stream, 1);
 	cr_assert_eq(f.orders[0].stream_id, FEED_ID);
@@ -418,7 +411,7 @@ ParameterizedTest(struct foreign_case *c, lttng_control, foreign)
 	cr_assert_eq(f.reason, CLOSE_unknown_stream);
 	cr_assert_eq(f.out_len, c->code ? 4 : 0);
 	if (c->code)
-		cr_assert_eq(code_at(0), c->code);
+		cr_assert_eq(feed_code_at(&f, 0), c->code);
 	cr_assert_eq(f.order_count, c->command == LTTNG_ROTATE_STREAMS ? 2 : 0);
 }
 
@@ -489,7 +482,7 @@ ParameterizedTest(struct wrong_case *c, lttng_control, wrong)
 	cr_assert_eq(f.reason, c->reason, "%s: %d", c->name, f.reason);
 	cr_assert_eq(f.out_len, c->answered ? 4 : 0, "%s", c->name);
 	if (c->answered)
-		cr_assert_eq(code_at(0), LTTNG_UNKNOWN, "%s", c->name);
+		cr_assert_eq(feed_code_at(&f, 0), LTTNG_UNKNOWN, "%s", c->name);
 	cr_assert_eq(f.order_count, 0);
 }
 
@@ -507,210 +500,6 @@ Test(lttng_control, sizes_of_another_minor)
 	feed_add(&f, 2, "ch_0", "/vm/s1/ust");
 	feed_whole(&f);
 	cr_assert_eq(f.reason, CLOSE_protocol);
-}
-
-Test(lttng_control, chunks)
-{
-	feed_open(&f, 13, 2);
-	f.s.chunks = 0;
-	feed_chunk(&f, 5, "snapshot-1-20261121-014957-0");
-	feed_close_chunk(&f, 5, true, 2);
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 2);
-	cr_assert_eq(f.orders[0].type, CTF_ORDER_CHUNK);
-	cr_assert_eq(f.orders[0].number, 5);
-	cr_assert_eq(f.orders[0].value, 0x6b00f87b);
-	cr_assert_eq(f.payload_len, 28);
-	cr_assert_arr_eq(f.payload, "snapshot-1-20261121-014957-0", 28);
-	cr_assert_eq(f.orders[1].type, CTF_ORDER_CLOSE_CHUNK);
-	cr_assert_eq(f.orders[1].flag, CTF_CLOSE_DELETE);
-	cr_assert_eq(f.orders[1].value, 0x6b00f8a5);
-	cr_assert_eq(code_at(8), 8, "chunk-5 and its NUL");
-
-	/* One that it did not create; the answer has a path, or the client would hang. */
-	feed_open(&f, 13, 2);
-	f.s.chunks = 0;
-	feed_chunk(&f, 5, "");
-	feed_chunk(&f, 6, "");
-	feed_close_chunk(&f, 5, true, 0);
-	feed_close_chunk(&f, 7, true, 0);
-	feed_close_chunk(&f, 6, true, 0);
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 3);
-	cr_assert_eq(f.reason, CLOSE_protocol);
-	cr_assert_eq(f.out_len, 4 + 4 + (8 + 8) + (8 + 1));
-	cr_assert_eq(code_at(24), LTTNG_INVALID);
-	cr_assert_eq(code_at(28), 1);
-
-	feed_open(&f, 13, 2);
-	feed_chunk(&f, 5, "../x");
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_bad_name);
-	cr_assert_eq(code_at(0), LTTNG_INVALID);
-	feed_open(&f, 13, 2);
-	feed_chunk(&f, CTF_NONE, ""); /* the one that old clients have */
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_bad_name);
-}
-
-Test(lttng_control, metadata_in_pieces)
-{
-	feed_open(&f, 13, 2);
-	feed_metadata(&f, feed_handle(1), 3 * CTF_PIECE + 1, 77);
-	feed_metadata(&f, feed_handle(1), CTF_PIECE, 0);
-	feed_metadata(&f, feed_handle(1), 0, 5);
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 6);
-	cr_assert_eq(f.out_len, 0);
-	for (unsigned i = 0; i < 6; i++) {
-		static const uint32_t bytes[] = {CTF_PIECE, CTF_PIECE, CTF_PIECE, 1, CTF_PIECE, 0};
-		static const uint64_t padding[] = {0, 0, 0, 77, 0, 5};
-
-		cr_assert_eq(f.orders[i].type, CTF_ORDER_METADATA);
-		cr_assert_eq(f.orders[i].stream, 2);
-		cr_assert_eq(f.orders[i].bytes, bytes[i], "%u", i);
-		cr_assert_eq(f.orders[i].flag, i >= 3, "%u", i);
-		cr_assert_eq(f.orders[i].value, padding[i], "%u", i);
-	}
-	cr_assert_arr_eq(f.payload, f.in + LTTNG_HEADER_SIZE + 12, 3 * CTF_PIECE + 1);
-}
-
-Test(lttng_control, metadata_waits_for_room)
-{
-	feed_open(&f, 13, 2);
-	feed_metadata(&f, feed_handle(1), 9000, 0);
-	f.room = ctf_order_size(CTF_PIECE) - 1;
-	f.now_ms += 3600 * 1000;
-	feed_whole(&f);
-	cr_assert_not(f.ended, "the silence is ours");
-	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
-	cr_assert_eq(f.deadline_ms, f.now_ms + LTTNG_ROOM_AGAIN_MS);
-	cr_assert_eq(f.order_count, 0);
-	f.room++;
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 3);
-}
-
-/* Index records leave half of the ring to what is never dropped; metadata leaves what the option
- * does not allow. */
-Test(lttng_control, shares_of_the_ring)
-{
-	feed_open(&f, 13, 2);
-	feed_index(&f, 13, feed_handle(0), 0, 4096);
-	f.room = LTTNG_ORDERS_SHARE + ctf_order_size(64) - 1;
-	feed_whole(&f);
-	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
-	f.room++;
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 1);
-	feed_open(&f, 13, 2);
-	f.limits.metadata_wait = 64 << 10;
-	feed_metadata(&f, feed_handle(1), 100, 0);
-	f.room = LTTNG_ORDERS_SHARE - (64 << 10) + ctf_order_size(100) - 8;
-	feed_whole(&f);
-	cr_assert_eq(f.wait, LTTNG_WAIT_ROOM);
-	f.room += 8;
-	feed_whole(&f);
-	cr_assert_eq(f.order_count, 1);
-}
-
-/* Room was waited for too long: an index is dropped, and answered; metadata ends the source. */
-Test(lttng_control, late_for_room)
-{
-	feed_open(&f, 13, 2);
-	feed_index(&f, 13, feed_handle(0), 7, 4096);
-	f.room = 0;
-	f.late = true;
-	feed_whole(&f);
-	cr_assert_not(f.ended);
-	cr_assert_eq(f.order_count, 0);
-	cr_assert_eq(code_at(0), LTTNG_OK);
-	feed_open(&f, 13, 2);
-	feed_metadata(&f, feed_handle(1), 100, 0);
-	f.room = 0;
-	f.late = true;
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_metadata_wait);
-	cr_assert_eq(f.order_count, 0);
-}
-
-Test(lttng_control, metadata_of_a_data_stream)
-{
-	feed_open(&f, 13, 2);
-	feed_metadata(&f, feed_handle(0), 10, 0);
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_protocol);
-	feed_open(&f, 13, 2);
-	feed_metadata(&f, feed_handle(1), 10, UINT32_MAX); /* of zeros, on our disk */
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_protocol);
-}
-
-Test(lttng_control, rotation)
-{
-	static const unsigned paddings[] = {0, 3, 7};
-
-	for (unsigned i = 0; i < 3; i++) {
-		feed_open(&f, 13, 3);
-		feed_rotate(&f, 3, paddings[i]);
-		feed_whole(&f);
-		cr_assert_eq(f.out_len, 4);
-		cr_assert_eq(code_at(0), LTTNG_OK);
-		cr_assert_eq(f.order_count, 3);
-		for (uint32_t k = 0; k < 3; k++) {
-			cr_assert_eq(f.orders[k].type, CTF_ORDER_ROTATE);
-			cr_assert_eq(f.orders[k].stream, 1 + k);
-			cr_assert_eq(f.orders[k].flag, 1);
-			cr_assert_eq(f.orders[k].number, 1);
-			cr_assert_eq(f.orders[k].value, 5);
-		}
-	}
-	feed_open(&f, 13, 3);
-	feed_rotate(&f, 3, 5);
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_protocol);
-}
-
-Test(lttng_control, pending)
-{
-	feed_open(&f, 13, 2);
-	f.in_flight = f.exists = true;
-	feed_numbers(&f, LTTNG_DATA_PENDING, 2, feed_handle(0), 4);
-	feed_numbers(&f, LTTNG_DATA_PENDING, 2, feed_handle(0), CTF_NONE);
-	feed_numbers(&f, LTTNG_END_DATA_PENDING, 1, 0, 0);
-	feed_numbers(&f, LTTNG_CHUNK_EXISTS, 1, 0, 0);
-	feed_whole(&f);
-	cr_assert_eq(code_at(0), 1);
-	cr_assert_eq(code_at(4), 0);
-	cr_assert_eq(code_at(8), 1);
-	cr_assert_eq(code_at(12), LTTNG_OK);
-	cr_assert_eq(f.out[16], 1);
-	f.stored = true;
-	f.in_flight = f.exists = false;
-	feed_numbers(&f, LTTNG_DATA_PENDING, 2, feed_handle(0), 4);
-	feed_numbers(&f, LTTNG_END_DATA_PENDING, 1, 0, 0);
-	feed_numbers(&f, LTTNG_CHUNK_EXISTS, 1, 0, 0);
-	feed_whole(&f);
-	cr_assert_eq(code_at(17), 0);
-	cr_assert_eq(code_at(21), 0);
-	cr_assert_eq(f.out[29], 0);
-}
-
-/* One that has retired was complete; nothing of it can be pending. */
-Test(lttng_control, pending_of_a_stream_that_was)
-{
-	feed_open(&f, 13, 2);
-	f.gone = ctf_handle(9, FEED_ID + 9);
-	feed_numbers(&f, LTTNG_DATA_PENDING, 2, f.gone, 4);
-	feed_numbers(&f, LTTNG_QUIESCENT, 1, f.gone, 0);
-	feed_whole(&f);
-	cr_assert_eq(code_at(0), 0);
-	cr_assert_eq(code_at(4), LTTNG_OK);
-	cr_assert_eq(f.checked, 0);
-	cr_assert_not(f.ended);
-	feed_numbers(&f, LTTNG_CLOSE_STREAM, 2, f.gone, 4);
-	feed_whole(&f);
-	cr_assert_eq(f.reason, CLOSE_unknown_stream);
 }
 
 /* ---- ends ---- */

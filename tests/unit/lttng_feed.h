@@ -62,6 +62,14 @@ struct feed {
 	unsigned steps;
 };
 
+/* The 32 bits that stand there in the replies. */
+static inline uint32_t feed_code_at(const struct feed *f, size_t at)
+{
+	FEED_NEED(at + 4 <= f->out_len);
+	return (uint32_t)f->out[at] << 24 | (uint32_t)f->out[at + 1] << 16 |
+	       (uint32_t)f->out[at + 2] << 8 | f->out[at + 3];
+}
+
 static inline bool feed_stream(void *ctx, uint64_t handle, struct state_ref *ret,
 			       bool *ret_metadata)
 {
