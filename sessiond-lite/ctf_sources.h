@@ -50,7 +50,7 @@ int ctf_sources_stream(struct ctf_sources *x, struct state_ref conversation, uin
 		       uint32_t most, struct state_ref *ret);
 
 /* If the stream is retired (ctf_stream_slot.retired), its slot is free for others behind this. */
-void ctf_sources_stream_done(struct ctf_sources *x, struct state_ref stream);
+void ctf_sources_stream_done(struct ctf_sources *x, struct state_ref ref);
 
 /* Streams of LTTng that the peer's host has now. */
 uint32_t ctf_sources_streams_of(const struct ctf_sources *x, const struct addr *peer);

@@ -2,16 +2,14 @@
 /* ctf_hold.c - a disk that hangs: sockets are read, whole packets discarded, nothing miscounted. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/counters.h"
 #include "consumer/ctf_internal.h"
+#include "tests/unit/ctf_mortal.h"
 #include "tests/unit/ctf_rig.h"
 
 #define DIR_      "ust/uid/0/64-bit/"
@@ -222,13 +220,6 @@ Test(ctf_hold, header_waits_for_the_disk, .timeout = 30)
 #define KILL_PACKETS 6u
 
 static struct ctf_rig *mortal;
-static unsigned left_to_live;
-
-static void die(void)
-{
-	if (left_to_live && !--left_to_live)
-		kill(getpid(), SIGKILL);
-}
 
 /* The disk hangs until most of the second stream's packets are discarded: by the guard, or by the
  * worker, if it meets them late. */
@@ -238,31 +229,19 @@ static bool most_are_discarded(void)
 	       ctf_rig_half(mortal, 1).ctf.data_seq >= KILL_PACKETS - 2;
 }
 
-static pid_t spawn(struct ctf_rig *r, unsigned life)
+static void hang_the_disk(struct ctf_rig *r)
 {
-	pid_t pid = fork();
-
-	cr_assert_geq(pid, 0);
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	mortal = r;
-	left_to_live = life;
-	ctf_fault = die;
 	revived = most_are_discarded;
 	atomic_store(&hanging, true);
-	ctf_rig_start(r);
-	for (;;)
-		pause();
 }
 
 /* True: the process died at its commit number @life. */
 static bool run(unsigned life)
 {
 	struct ctf_rig r;
+	struct ctf_mortal m = {.rig = &r, .before = hang_the_disk};
 	uint64_t total = 0;
-	bool died = false;
-	pid_t pid;
 
 	ctf_rig_make(&r, 13, false);
 	r.max_stall_ms = 40;
@@ -275,7 +254,7 @@ static bool run(unsigned life)
 			ctf_rig_index(&r, i, seq, seq, 0);
 			total += LEN;
 		}
-	pid = spawn(&r, life);
+	ctf_mortal_start(&m, life);
 	for (unsigned k = 0;
 	     !ctf_rig_applied(&r) || ctf_rig_half(&r, 0).ctf.index_seq != KILL_PACKETS - 1 ||
 	     ctf_rig_half(&r, 1).ctf.index_seq != KILL_PACKETS - 1;
@@ -283,14 +262,10 @@ static bool run(unsigned life)
 		cr_assert_lt(k, 8000, "life %u: waited in vain; discarded up to %llu and %llu",
 			     life, (unsigned long long)stalled(&r, 0).seq,
 			     (unsigned long long)stalled(&r, 1).seq);
-		if (waitpid(pid, NULL, WNOHANG) == pid) {
-			died = true;
-			pid = spawn(&r, 0);
-		}
+		ctf_mortal_look(&m);
 		ctf_rig_pause();
 	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	ctf_mortal_end(&m);
 	ctf_rig_start(&r);
 	finish(&r);
 	total = 2 * KILL_PACKETS * (uint64_t)LEN;
@@ -312,7 +287,7 @@ static bool run(unsigned life)
 			     "life %u, stream %u", life, i);
 	}
 	ctf_rig_free(&r);
-	return died;
+	return m.died;
 }
 
 Test(ctf_hold, killed_at_every_commit, .timeout = 300)

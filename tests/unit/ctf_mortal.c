@@ -17,7 +17,7 @@ static void die(void)
 		kill(getpid(), SIGKILL);
 }
 
-static pid_t spawn(struct ctf_rig *r, unsigned life)
+static pid_t spawn(const struct ctf_mortal *m, unsigned life)
 {
 	pid_t pid = fork();
 
@@ -27,21 +27,24 @@ static pid_t spawn(struct ctf_rig *r, unsigned life)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	left_to_live = life;
 	ctf_fault = life ? die : NULL;
-	ctf_rig_start(r);
+	if (m->before)
+		m->before(m->rig);
+	ctf_rig_start(m->rig);
 	for (;;)
 		pause();
 }
 
-void ctf_mortal_start(struct ctf_mortal *m, struct ctf_rig *r, unsigned life)
+void ctf_mortal_start(struct ctf_mortal *m, unsigned life)
 {
-	*m = (struct ctf_mortal){.rig = r, .life = life, .pid = spawn(r, life)};
+	m->life = life;
+	m->pid = spawn(m, life);
 }
 
 void ctf_mortal_look(struct ctf_mortal *m)
 {
 	if (waitpid(m->pid, NULL, WNOHANG) != m->pid)
 		return;
-	m->pid = spawn(m->rig, 0);
+	m->pid = spawn(m, 0);
 	m->died = true;
 }
 

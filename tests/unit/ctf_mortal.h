@@ -19,10 +19,11 @@ struct ctf_mortal {
 	unsigned life; /* it dies at its commit number so many, counted from 1 */
 	pid_t pid;
 	bool died;
+	void (*before)(struct ctf_rig *r); /* in each process, before its worker begins; or NULL */
 };
 
-/* @life  0: it does not die by itself */
-void ctf_mortal_start(struct ctf_mortal *m, struct ctf_rig *r, unsigned life);
+/* rig and before are the caller's. @life  0: it does not die by itself */
+void ctf_mortal_start(struct ctf_mortal *m, unsigned life);
 /* If it is dead, its successor begins. */
 void ctf_mortal_look(struct ctf_mortal *m);
 /* SIGKILL, and nobody follows. */

@@ -268,8 +268,8 @@ Test(ctf_retire, a_viewer_that_is_silent_for_long_needs_nothing, .timeout = 30)
 /* True: the process died at its commit number @life. */
 static bool run_mortal(unsigned life)
 {
-	struct ctf_mortal m;
 	struct ctf_rig r;
+	struct ctf_mortal m = {.rig = &r};
 	json_t *json;
 
 	make(&r);
@@ -278,7 +278,7 @@ static bool run_mortal(unsigned life)
 	packet(&r, 0, 1, 5);
 	close_stream(&r, 0, 1);
 	close_stream(&r, 1, CTF_NONE);
-	ctf_mortal_start(&m, &r, life);
+	ctf_mortal_start(&m, life);
 	ctf_mortal_wait(&m, is_retired(&r, 0) && is_retired(&r, 1) && ctf_rig_applied(&r));
 	cr_assert_eq(sum_of(&r).streams, 2, "life %u", life);
 	cr_assert_eq(sum_of(&r).ledger.stored, 2 * LEN + strlen(TEXT), "life %u", life);

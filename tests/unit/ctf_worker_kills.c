@@ -22,8 +22,8 @@ static void finish(struct ctf_rig *r)
 
 static void run_killed(unsigned seed)
 {
-	struct ctf_mortal m;
 	struct ctf_rig r;
+	struct ctf_mortal m = {.rig = &r};
 
 	srandom(seed);
 	ctf_rig_make(&r, 13, false);
@@ -33,7 +33,7 @@ static void run_killed(unsigned seed)
 	ctf_rig_stream(&r, 1, true, 0, 0);
 	ctf_rig_metadata(&r, 1, "metadata", 4);
 	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	ctf_mortal_start(&m, &r, 0);
+	ctf_mortal_start(&m, 0);
 	for (unsigned k = 0; k < KILL_PACKETS; k++) {
 		if (k && k != KILL_PACKETS / 2 + 1)
 			ctf_rig_send(&r, 0, 0, k, LEN, ALL);
@@ -54,7 +54,7 @@ static void run_killed(unsigned seed)
 		if (k % 3 == 0) {
 			usleep((useconds_t)(random() % 800));
 			ctf_mortal_end(&m);
-			ctf_mortal_start(&m, &r, 0);
+			ctf_mortal_start(&m, 0);
 		}
 	}
 	ctf_rig_order(&r, CTF_ORDER_CLOSE_STREAM, 0, KILL_PACKETS - 1, 0, 0, NULL, 0);
@@ -99,7 +99,7 @@ static bool run_mortal(unsigned life, enum ctf_close command, bool viewed)
 	struct source_half h;
 	struct ctf_rig r;
 	char dir[200];
-	struct ctf_mortal m;
+	struct ctf_mortal m = {.rig = &r};
 
 	ctf_rig_make(&r, 13, false);
 	atomic_store(&r.ctf->viewed, viewed);
@@ -109,7 +109,7 @@ static bool run_mortal(unsigned life, enum ctf_close command, bool viewed)
 	ctf_rig_stream(&r, 2, false, LEN, 1);
 	ctf_rig_metadata(&r, 1, "metadata", 4);
 	ctf_rig_send(&r, 0, 0, 0, LEN, ALL);
-	ctf_mortal_start(&m, &r, life);
+	ctf_mortal_start(&m, life);
 	ctf_rig_send(&r, 0, 0, 1, LEN, ALL);
 	ctf_rig_send(&r, 0, 2, 0, LEN, ALL);
 	ctf_rig_index(&r, 0, 0, 0, 0);
