@@ -203,15 +203,18 @@ static void finish_what_was_begun(struct ctf_source *s)
 			retire(t);
 }
 
-static bool retire_one_trace(struct ctf_source *s)
+/* The next trace that may, among streams from this number on; false: there is none. */
+static bool retire_next_trace(struct ctf_source *s, uint32_t *from)
 {
 	struct ctf_stream *t;
 
 	cds_list_for_each_entry (t, &s->streams, node) {
 		uint64_t trace = t->ctf->trace;
 
-		if (!is_over(t) || !is_first_of_trace(t) || !trace_may_retire(s, trace))
+		if (t->slot->cpu < *from || !is_over(t) || !is_first_of_trace(t) ||
+		    !trace_may_retire(s, trace))
 			continue;
+		*from = t->slot->cpu + 1;
 		retire_some(s, trace, false);
 		retire_some(s, trace, true);
 		return true;
@@ -221,9 +224,11 @@ static bool retire_one_trace(struct ctf_source *s)
 
 void ctf_retire_run(struct ctf_source *s)
 {
+	uint32_t from = 0;
+
 	if (s->ending || source_now(s->slot)->finished)
 		return;
 	finish_what_was_begun(s);
-	while (retire_one_trace(s))
+	while (retire_next_trace(s, &from))
 		;
 }
