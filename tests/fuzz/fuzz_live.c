@@ -70,7 +70,8 @@ static bool session(void *ctx, uint64_t handle, struct live_session *ret)
 
 	if (handle != 1 && handle != 2)
 		return false;
-	*ret = (struct live_session){.entry = {.id = handle, .live_timer_us = 1, .streams = 3}};
+	*ret = (struct live_session){.entry = {.id = handle, .live_timer_us = 1, .streams = 3},
+				     .published = 3};
 	ret->over = handle == 1 && w->how & OVER;
 	return true;
 }
@@ -85,23 +86,23 @@ static bool stream(void *ctx, uint64_t handle, struct live_stream *ret)
 	(void)ctx;
 	if (handle < 10 || handle >= 10 + STREAMS)
 		return false;
-	*ret = (struct live_stream){.index = (uint32_t)handle - 10};
+	*ret = (struct live_stream){.index = (uint32_t)handle - 10,
+				    .number = (uint32_t)(handle - 10) % 3};
 	ret->entry.id = handle;
 	ret->entry.metadata = handle % 3 == 0;
 	return true;
 }
 
-static void untold(void *ctx, uint64_t of, uint64_t last, struct live_untold *ret)
+static void untold(void *ctx, uint64_t of, const struct stream_walk *told, struct live_untold *ret)
 {
 	(void)ctx;
-	*ret = (struct live_untold){.ready = (of + last) % 3 == 0, .until = last * 1000};
+	*ret = (struct live_untold){.ready = (of + told->from) % 3 == 0,
+				    .until = told->from * UINT64_C(1000)};
 }
 
-static bool next_stream(void *ctx, uint64_t of, uint64_t last, struct live_stream *ret)
+static bool next_stream(void *ctx, uint64_t of, struct stream_walk *walk, struct live_stream *ret)
 {
-	uint64_t first = of == 1 ? 0 : 3, i = last ? last : first;
-
-	return i < first + 3 && stream(ctx, 10 + i, ret);
+	return walk->from < 3 && stream(ctx, 10 + (of == 1 ? 0 : 3) + walk->from++, ret);
 }
 
 static void start(void *ctx, struct viewer_cursor *c, bool now)
