@@ -4,6 +4,7 @@
  *
  *   sync --> hold --> file lease --> collapse the holes, last first --> table --> record --> lease
  *   given back --> release
+ *                                      `-- not here: compact_clone.h
  *
  * The file lease (F_SETLEASE) fails while somebody has the file open, and makes a new open wait
  * until it is given back; sessiond-lite holds a duplicate of the descriptor it lives on, so a kill
@@ -22,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -30,11 +30,10 @@
 #include <urcu/list.h>
 #include <uv.h>
 
+#include "consumer/compact_clone.h"
+#include "consumer/compact_file.h"
 #include "consumer/compact_plan.h"
 #include "consumer/record.h"
-#include "consumer/trace_dat_layout.h"
-#include "consumer/trace_dat_meta.h"
-#include "consumer/trace_dat_tail.h"
 
 #define NICE 10
 
@@ -62,100 +61,8 @@ struct compactor {
 
 /* ---- one file ---- */
 
-/* What a chunk file says of itself: metadata, table, and where its tail ends. */
-struct chunk_view {
-	struct trace_dat_meta meta;
-	uint32_t cpus;
-	struct trace_dat_region *regions; /* [cpus], owned */
-	uint64_t tail_end;
-};
-
-static int build_tail(const struct chunk_view *v, const struct trace_dat_region *regions,
-		      uint8_t **ret_buffer, struct trace_dat_tail *ret)
-{
-	size_t cap = trace_dat_tail_bound(v->cpus, false);
-	uint8_t *buffer = malloc(cap);
-	int r;
-
-	if (!buffer)
-		return -ENOMEM;
-	r = trace_dat_tail_build(&(struct trace_dat_tail_input){.meta = &v->meta,
-								.cpus = v->cpus,
-								.regions = regions,
-								.subbuf_size = v->meta.page_size},
-				 buffer, cap, ret);
-	if (r < 0) {
-		free(buffer);
-		return r;
-	}
-	*ret_buffer = buffer;
-	return 0;
-}
-
-static int view(int fd, uint64_t size, struct chunk_view *ret)
-{
-	size_t len = (size_t)(size < TRACE_DAT_DATA_START ? size : TRACE_DAT_DATA_START);
-	struct trace_dat_tail tail;
-	uint8_t *bytes, *buffer;
-	int r;
-
-	if (!len)
-		return -EBADMSG;
-	bytes = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
-	if (bytes == MAP_FAILED)
-		return -errno;
-	memset(ret, 0, sizeof(*ret));
-	r = trace_dat_meta_parse(bytes, len, &ret->meta);
-	if (r == 0 && (!ret->meta.complete || !ret->meta.table_at))
-		r = -EBADMSG;
-	if (r < 0)
-		goto out;
-	ret->cpus = ret->meta.cpus ? ret->meta.cpus : ret->meta.table_entries;
-	ret->regions = calloc(ret->cpus ? ret->cpus : 1, sizeof(*ret->regions));
-	r = !ret->regions
-		    ? -ENOMEM
-		    : trace_dat_tail_read_table(bytes, len, &ret->meta, ret->cpus, ret->regions);
-	if (r == 0)
-		r = build_tail(ret, ret->regions, &buffer, &tail);
-	if (r == 0) {
-		ret->tail_end = tail.end;
-		free(buffer);
-	}
-out:
-	munmap(bytes, len);
-	if (r < 0)
-		free(ret->regions);
-	return r;
-}
-
-/* The table of the regions as they lie after `done` steps. */
-static int write_table(int fd, const struct chunk_view *v, const struct compact_plan *plan,
-		       uint32_t done)
-{
-	struct trace_dat_region *regions = calloc(v->cpus, sizeof(*regions));
-	struct trace_dat_tail tail;
-	uint8_t *buffer;
-	int r;
-
-	if (!regions)
-		return -ENOMEM;
-	compact_plan_table(plan, done, regions);
-	r = build_tail(v, regions, &buffer, &tail);
-	for (unsigned i = 0; r == 0 && i < tail.count; i++) {
-		const struct trace_dat_write *w = &tail.writes[i];
-		ssize_t n = pwrite(fd, w->bytes, w->len, (off_t)w->offset);
-
-		if (n != (ssize_t)w->len)
-			r = n < 0 ? -errno : -ENOSPC;
-	}
-	if (r == 0)
-		free(buffer);
-	free(regions);
-	return r;
-}
-
 /* All steps that are not done yet; the caller has the file lease. */
-static int collapse(int fd, const struct chunk_view *v, const struct compact_plan *plan,
+static int collapse(int fd, const struct compact_file *f, const struct compact_plan *plan,
 		    uint64_t size)
 {
 	uint32_t done, count = compact_plan_count(plan);
@@ -172,10 +79,26 @@ static int collapse(int fd, const struct chunk_view *v, const struct compact_pla
 		r = -errno;
 		/* The table must tell where things lie now. */
 		if (i > 0)
-			(void)write_table(fd, v, plan, i);
+			(void)compact_file_write_table(fd, f, plan, i);
 		return r == -EINVAL && i == 0 ? -EOPNOTSUPP : r;
 	}
-	return write_table(fd, v, plan, count);
+	return compact_file_write_table(fd, f, plan, count);
+}
+
+/* The name of the last part of a path below the output directory, and the directory opened. */
+static int open_dir_of(const struct compactor *c, const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[sizeof(((struct job *)0)->path)] = ".";
+	int fd;
+
+	if (slash) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+	}
+	*ret_name = slash ? slash + 1 : path;
+	fd = openat(c->output_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 /* The record of DIR/NAME.dat: NAME.json, and its directory opened. False: no chunk's name. */
@@ -184,16 +107,11 @@ static bool find_record(const struct compactor *c, const char *path, int *ret_di
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	size_t len = strlen(name);
-	char dir[sizeof(((struct job *)0)->path)] = ".";
 
 	if (len < 5 || len + 2 > cap || strcmp(name + len - 4, ".dat") != 0)
 		return false;
-	if (slash) {
-		memcpy(dir, path, (size_t)(slash - path));
-		dir[slash - path] = '\0';
-	}
 	snprintf(ret_name, cap, "%.*sjson", (int)len - 3, name);
-	*ret_dir = openat(c->output_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_dir = open_dir_of(c, path, &name);
 	return *ret_dir >= 0;
 }
 
@@ -229,20 +147,38 @@ static bool hold(struct compactor *c, const struct job *j, int fd)
 	return held;
 }
 
-static int compact_leased(int fd, uint64_t size, uint32_t block)
+static int share_extents(const struct compactor *c, const char *path, int fd,
+			 const struct compact_file *f, const struct compact_plan *plan,
+			 uint32_t block)
+{
+	const char *name;
+	int dir = open_dir_of(c, path, &name), r;
+
+	if (dir < 0)
+		return dir;
+	r = compact_clone(dir, name, fd, f, plan, block);
+	close(dir);
+	return r;
+}
+
+static int compact_leased(const struct compactor *c, const char *path, int fd, uint64_t size,
+			  uint32_t block)
 {
 	struct compact_plan *plan;
-	struct chunk_view v;
-	int r = view(fd, size, &v);
+	struct compact_file f;
+	int r = compact_file_read(fd, size, &f);
 
 	if (r < 0)
 		return r;
-	r = compact_plan_new(v.regions, v.cpus, v.tail_end, v.meta.page_size, block, &plan);
+	r = compact_plan_new(f.regions, f.cpus, f.tail_end, f.meta.page_size, block, &plan);
 	if (r == 0) {
-		r = compact_plan_count(plan) ? collapse(fd, &v, plan, size) : 0;
+		if (compact_plan_count(plan))
+			r = collapse(fd, &f, plan, size);
+		if (r == -EOPNOTSUPP)
+			r = share_extents(c, path, fd, &f, plan, block);
 		compact_plan_free(plan);
 	}
-	free(v.regions);
+	compact_file_clear(&f);
 	return r;
 }
 
@@ -273,7 +209,7 @@ static int compact(struct compactor *c, struct job *j)
 	if (fstat(fd, &sb) < 0)
 		r = -errno;
 	else
-		r = compact_leased(fd, (uint64_t)sb.st_size, (uint32_t)sb.st_blksize);
+		r = compact_leased(c, j->path, fd, (uint64_t)sb.st_size, (uint32_t)sb.st_blksize);
 	if (r == 0 && fdatasync(fd) < 0)
 		r = -errno;
 	(void)fcntl(fd, F_SETLEASE, F_UNLCK);

@@ -4,6 +4,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -25,8 +26,16 @@ def small_tmpfs(size):
             libc.umount2(where.encode(), MNT_DETACH)
 
 
-@contextlib.contextmanager
 def small_ext4(size):
+    return small_disk("ext4", size, "-q", "-F")
+
+
+def small_btrfs(size):
+    return small_disk("btrfs", size, "-q", "-f")
+
+
+@contextlib.contextmanager
+def small_disk(kind, size, *options):
     need_root()
     with tempfile.TemporaryDirectory(prefix="tracerelay-wire.") as base:
         image, where = os.path.join(base, "image"), os.path.join(base, "mnt")
@@ -35,8 +44,10 @@ def small_ext4(size):
             f.truncate(size)
         need(private_mounts(), "no mount namespace")
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
-        need(subprocess.run(["mkfs.ext4", "-q", "-F", image], **quiet).returncode == 0, "no mkfs.ext4")
-        need(subprocess.run(["mount", "-o", "loop", image, where], **quiet).returncode == 0, "no loop device")
+        tool = f"mkfs.{kind}"
+        need(shutil.which(tool) and subprocess.run([tool, *options, image], **quiet).returncode == 0, f"no {tool}")
+        mount = ["mount", "-t", kind, "-o", "loop", image, where]
+        need(subprocess.run(mount, **quiet).returncode == 0, f"no loop device, or no {kind}")
         try:
             yield where
         finally:
