@@ -28,6 +28,7 @@ static void make_stream(struct state *st, uint32_t i, uint32_t last, bool metada
 	struct ctf_stream_slot *t = &st->ctf_stream[i];
 
 	st->stream[i].source = ctf_feed_source;
+	st->stream[i].cpu = i;
 	st->stream[i].next = i < last ? i + 2 : 0;
 	if (metadata)
 		strcpy(t->name, "metadata");
