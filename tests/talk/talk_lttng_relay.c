@@ -80,6 +80,7 @@ static struct state_ref stream_for(struct talk_lttng_relay *r, struct talk_conne
 		talk_fail("too many streams");
 	s = &r->st.stream[r->streams];
 	s->source = c->source;
+	s->cpu = r->streams;
 	r->st.ctf_stream[r->streams].by_conversation = atomic_load(&slot_of(r, c)->id);
 	r->st.ctf_stream[r->streams].by_position = position;
 	atomic_store(&s->id, 100 + r->streams);
