@@ -6,14 +6,16 @@
  * whether something is pending until nothing is: what is counted is stored.
  *
  *	lttng_load --control=PORT --data=PORT [--sessions=N] [--seconds=S] [--bytes=N]
- *	           [--backlog=BYTES] [--give-up=S] [--server-cpu=PID,...] [--wait]
+ *	           [--backlog=BYTES] [--give-up=S] [--prime] [--server-cpu=PID,...]
+ *	           [--wait]
  *
  * With --backlog it rests while the TCP buffers of this machine hold more than that: those of real
- * clients are memory of other machines. With --give-up it ends so many seconds after its beginning
- * whatever is pending then, and says "ended":false.
- * Sixteen sessions come from one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1
- * only. With --wait it says "open" when all sessions are, and begins at a line from standard input.
- * Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
+ * clients are memory of other machines. With --prime each stream has a packet stored before
+ *anything is measured, so that no file is made meanwhile. With --give-up it ends so many seconds
+ *after its beginning whatever is pending then, and says "ended":false. Sixteen sessions come from
+ *one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1 only. With --wait it says
+ *"open" when all sessions are, and begins at a line from standard input. Prints a line of JSON.
+ *Exit: 0 done, 1 failed, 2 wrong usage.
  */
 #include <endian.h>
 #include <err.h>
@@ -241,6 +243,27 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 	close(epoll);
 }
 
+/* A packet of each stream, stored; then it is as if nothing had been sent. */
+static void prime(struct session *all, unsigned count)
+{
+	for (unsigned k = 0; k < STREAMS; k++) {
+		for (unsigned i = 0; i < count; i++) {
+			all[i].stopped = false;
+			all[i].stream = k;
+			begin_packet(&all[i]);
+		}
+		run(all, count, 0, 0, 0);
+		await_stored(all, count, 0);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		all[i].stopped = false;
+		all[i].packets = 0;
+		begin_packet(&all[i]);
+	}
+	total = 0;
+	waited_most = 0;
+}
+
 /* Bytes of the session that got the least. */
 static uint64_t least(const struct session *all, uint64_t count)
 {
@@ -263,6 +286,7 @@ int main(int argc, char **argv)
 		{"backlog", required_argument, NULL, 'l'},
 		{"give-up", required_argument, NULL, 'g'},
 		{"server-cpu", required_argument, NULL, 'p'},
+		{"prime", no_argument, NULL, 'r'},
 		{"wait", no_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
@@ -270,7 +294,7 @@ int main(int argc, char **argv)
 	uint64_t give_up = 0;
 	struct server_cpu cpu = {.count = 0};
 	struct session *all;
-	bool wait = false, stored;
+	bool wait = false, first = false, stored;
 	double deadline, begun, used, running, client, opening = now();
 	int c;
 
@@ -297,6 +321,9 @@ int main(int argc, char **argv)
 		case 'g':
 			give_up = parse_number(optarg);
 			break;
+		case 'r':
+			first = true;
+			break;
 		case 'w':
 			wait = true;
 			break;
@@ -317,6 +344,8 @@ int main(int argc, char **argv)
 		err(1, NULL);
 	for (unsigned i = 0; i < sessions; i++)
 		open_session(&all[i], i, (uint16_t)control, (uint16_t)data);
+	if (first)
+		prime(all, (unsigned)sessions);
 	opening = now() - opening;
 	if (wait) {
 		puts("open");

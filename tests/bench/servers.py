@@ -74,12 +74,14 @@ class Tools:
         """LTTng clients; what was sent and acknowledged, and what it cost the server.
 
         before() is called when all are connected, just before the first packet is sent.
-        options: backlog, give_up.
+        options: backlog, give_up, prime.
         """
         words = [self.lttng_load_path, f"--control={server.lttng_control}",
                  f"--data={server.lttng_data}", f"--sessions={sessions}", f"--seconds={seconds}",
                  f"--bytes={limit}", "--server-cpu=" + ",".join(map(str, server.pids())), "--wait"]
-        words += [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
+        for key, value in options.items():
+            word = "--" + key.replace("_", "-")
+            words.append(word if value is True else f"{word}={value}")
         what = f"lttng_load, {sessions} sessions, {server.name}"
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as load:
