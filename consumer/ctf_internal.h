@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "common/state.h"
 #include "common/stream_walk.h"
+#include "consumer/ctf_arrivals.h"
 #include "consumer/internal.h"
 
 #define CTF_PACKET_MAX  (64u << 20) /* bytes, where the configuration says nothing */

@@ -219,35 +219,31 @@ static bool all_complete(struct ctf_source *s)
 	return true;
 }
 
+#define LOOK_AGAIN_MS 200 /* less than a tick */
+
 /*
  * A data connection may still bring what is missing: one of ours that is on its way here (after a
  * restart), or one of this host whose first header has not been read yet. The latter may be another
  * session's that never sends: it is not waited for longer than for a packet that has begun.
+ *
+ * The first answer is always that it may: by the next tick one look serves all who asked.
  */
 bool ctf_source_may_come(struct ctf_source *s)
 {
-	const struct state *st = s->worker->st;
-	uint32_t high = atomic_load(&st->header->high_conversation);
 	uint64_t limit = s->worker->config.stall_timeout_ms;
-	bool silent = false;
+	struct ctf_arrivals *arrivals = s->worker->ctf_arrivals;
+	int64_t now = ctf_now_ms(), recent = now - LOOK_AGAIN_MS;
 
-	for (uint32_t i = 0; i < high; i++) {
-		const struct conversation_slot *c = &st->conversation[i];
-		uint32_t source;
-
-		if (!atomic_load(&c->id) || c->role != CONVERSATION_LTTNG_DATA ||
-		    atomic_load(&c->done))
-			continue;
-		source = atomic_load(&c->source);
-		if (source == 1 + s->ref.index)
-			return true;
-		silent = silent || (!source && addr_same_host(&c->peer, &s->slot->peer));
+	if (!s->incomplete_since_ms) {
+		s->incomplete_since_ms = now;
+		return true;
 	}
-	if (!silent)
-		return false;
-	if (!s->incomplete_since_ms)
-		s->incomplete_since_ms = ctf_now_ms();
-	return ctf_now_ms() - s->incomplete_since_ms < (int64_t)(limit ? limit : CTF_STALL_MS);
+	ctf_arrivals_look(arrivals,
+			  recent > s->incomplete_since_ms ? recent : s->incomplete_since_ms, now);
+	if (ctf_arrivals_of_source(arrivals, s->ref))
+		return true;
+	return ctf_arrivals_of_host(arrivals, &s->slot->peer) &&
+	       now - s->incomplete_since_ms < (int64_t)(limit ? limit : CTF_STALL_MS);
 }
 
 static void end_connections(struct ctf_source *s, enum close_reason why)

@@ -99,6 +99,7 @@ struct worker {
 	struct cds_list_head ctf_due;       /* those that have orders, and wait for their turn */
 	struct cds_list_head ctf_files;     /* of struct ctf_file, the one used last at the end */
 	unsigned ctf_open;                  /* of those */
+	struct ctf_arrivals *ctf_arrivals;  /* ctf_arrivals.h */
 	struct ctf_source **ctf_source_at;  /* by slot index */
 	struct ctf_stream **ctf_stream_at;  /* by slot index */
 	struct consumer_source **source_at; /* by slot index */

@@ -332,6 +332,7 @@ static void free_parts(struct worker *w)
 {
 	if (w->null_fd >= 0)
 		close(w->null_fd);
+	ctf_arrivals_free(w->ctf_arrivals);
 	free(w->ctf_source_at);
 	free(w->ctf_stream_at);
 	free(w->source_at);
@@ -389,7 +390,7 @@ int worker_start(const struct worker_config *config, struct worker **ret)
 	CDS_INIT_LIST_HEAD(&w->ctf_files);
 	mpsc_init(&w->queue);
 	if (w->null_fd < 0 || !w->source_at || !w->stream_at || !w->finished || !w->copy ||
-	    !w->ctf_source_at || !w->ctf_stream_at)
+	    !w->ctf_source_at || !w->ctf_stream_at || ctf_arrivals_new(w->st, &w->ctf_arrivals) < 0)
 		goto fail;
 	r = fcntl(config->pipe_write, F_GETPIPE_SZ);
 	w->pipe_size = r > 0 ? (size_t)r : 65536;
