@@ -243,8 +243,8 @@ static void run(struct session *all, unsigned count, double seconds, uint64_t li
 	close(epoll);
 }
 
-/* A packet of each stream, stored; then it is as if nothing had been sent. */
-static void prime(struct session *all, unsigned count)
+/* A packet of each stream, stored; then it is as if nothing had been sent. Bytes of them. */
+static uint64_t prime(struct session *all, unsigned count)
 {
 	for (unsigned k = 0; k < STREAMS; k++) {
 		for (unsigned i = 0; i < count; i++) {
@@ -262,6 +262,7 @@ static void prime(struct session *all, unsigned count)
 	}
 	total = 0;
 	waited_most = 0;
+	return (uint64_t)count * STREAMS * PACKET;
 }
 
 /* Bytes of the session that got the least. */
@@ -291,7 +292,7 @@ int main(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	uint64_t control = 0, data = 0, sessions = 1, seconds = 10, limit = 0;
-	uint64_t give_up = 0;
+	uint64_t give_up = 0, primed = 0;
 	struct server_cpu cpu = {.count = 0};
 	struct session *all;
 	bool wait = false, first = false, stored;
@@ -345,7 +346,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < sessions; i++)
 		open_session(&all[i], i, (uint16_t)control, (uint16_t)data);
 	if (first)
-		prime(all, (unsigned)sessions);
+		primed = prime(all, (unsigned)sessions);
 	opening = now() - opening;
 	if (wait) {
 		puts("open");
@@ -366,9 +367,9 @@ int main(int argc, char **argv)
 	printf("{\"sessions\":%" PRIu64 ",\"bytes\":%" PRIu64
 	       ",\"opening_s\":%.6f,\"running_s\":%.6f,\"seconds\":%.6f,\"client_cpu_s\":%.6f"
 	       ",\"server_cpu_s\":%.6f,\"least\":%" PRIu64
-	       ",\"waited_most_s\":%.6f,\"ended\":%s}\n",
+	       ",\"waited_most_s\":%.6f,\"primed\":%" PRIu64 ",\"ended\":%s}\n",
 	       sessions, total, opening, running, begun, client, used, least(all, sessions),
-	       waited_most, stored ? "true" : "false");
+	       waited_most, primed, stored ? "true" : "false");
 	for (unsigned i = 0; i < sessions; i++) {
 		close(all[i].control);
 		close(all[i].data);
