@@ -238,9 +238,11 @@ void ctf_rotate_leave(struct ctf_stream *t);
 
 /* ---- ctf_retire.c: streams that are over give their slots back ---- */
 
+/* The one that a killed relayd was at: before anything else is done for the source. */
+void ctf_retire_resume(struct ctf_source *s);
 /* Once in a while. Streams' objects may be gone behind it. */
-extern int64_t ctf_retire_after_ms; /* for tests */
 void ctf_retire_run(struct ctf_source *s);
+extern int64_t ctf_retire_after_ms; /* for tests */
 
 /* ---- ctf_session_dir.c: the place of a session ---- */
 

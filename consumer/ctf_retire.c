@@ -15,7 +15,8 @@
  * and what ends together with its session is recorded stream by stream.
  *
  * One at a time, so that after a kill the one that is remembered is the one that may be half done.
- * Metadata goes last: whether packets have any is judged while it is there.
+ * It is finished before anything else is done for its source: a chunk's record must not find it
+ * twice. Metadata goes last: whether packets have any is judged while it is there.
  */
 #include "consumer/ctf_internal.h"
 
@@ -41,8 +42,6 @@ static bool is_over(const struct ctf_stream *t)
 	const struct stream_half *h = stream_now(t->slot);
 	struct ctf_stalled_half stalled;
 
-	if (h->ctf.retiring)
-		return true;
 	if (!h->ctf.opened || !ctf_stream_complete(h) || h->ctf.rotating || t->connection)
 		return false;
 	if (h->ctf.chunk && sh->chunk[h->ctf.chunk - 1].state != CTF_CHUNK_OPEN)
@@ -65,8 +64,7 @@ static bool has_lingered(struct ctf_stream *t, int64_t now_ms)
 {
 	if (!t->over_since_ms)
 		t->over_since_ms = now_ms;
-	return stream_now(t->slot)->ctf.retiring || t->source->stream_count > CROWD ||
-	       now_ms - t->over_since_ms >= ctf_retire_after_ms;
+	return t->source->stream_count > CROWD || now_ms - t->over_since_ms >= ctf_retire_after_ms;
 }
 
 /* A viewer that knows the end of a trace's packets has its metadata too, and may never say so. */
@@ -153,11 +151,21 @@ static void count(struct ctf_stream *t)
 
 /* ---- its end ---- */
 
-static void retire(struct ctf_stream *t)
+/* It is retiring. */
+static void finish(struct ctf_stream *t)
 {
 	struct worker *w = t->source->worker;
 	struct ctf_stream_slot *slot = t->ctf;
 	struct state_ref ref = t->ref;
+
+	count(t);
+	ctf_source_forget(t);
+	atomic_store_explicit(&slot->retired, 1, memory_order_release);
+	w->config.events->stream_closed(w->config.ctx, ref);
+}
+
+static void retire(struct ctf_stream *t)
+{
 	struct stream_half *h;
 
 	ctf_index_give_up(t);
@@ -167,10 +175,7 @@ static void retire(struct ctf_stream *t)
 	h->ctf.retiring = 1;
 	h->state = STREAM_ENDED;
 	stream_commit(t->slot);
-	count(t);
-	ctf_source_forget(t);
-	atomic_store_explicit(&slot->retired, 1, memory_order_release);
-	w->config.events->stream_closed(w->config.ctx, ref);
+	finish(t);
 }
 
 static void retire_some(struct ctf_source *s, uint64_t trace, bool metadata)
@@ -193,16 +198,6 @@ static bool is_first_of_trace(const struct ctf_stream *of)
 	return t == of;
 }
 
-/* One that a killed relayd was at comes before any other. */
-static void finish_what_was_begun(struct ctf_source *s)
-{
-	struct ctf_stream *t, *next;
-
-	cds_list_for_each_entry_safe (t, next, &s->streams, node)
-		if (stream_now(t->slot)->ctf.retiring)
-			retire(t);
-}
-
 /* The next trace that may, among streams from this number on; false: there is none. */
 static bool retire_next_trace(struct ctf_source *s, uint32_t *from)
 {
@@ -222,13 +217,21 @@ static bool retire_next_trace(struct ctf_source *s, uint32_t *from)
 	return false;
 }
 
+void ctf_retire_resume(struct ctf_source *s)
+{
+	struct ctf_stream *t, *next;
+
+	cds_list_for_each_entry_safe (t, next, &s->streams, node)
+		if (stream_now(t->slot)->ctf.retiring)
+			finish(t);
+}
+
 void ctf_retire_run(struct ctf_source *s)
 {
 	uint32_t from = 0;
 
 	if (s->ending || source_now(s->slot)->finished)
 		return;
-	finish_what_was_begun(s);
 	while (retire_next_trace(s, &from))
 		;
 }

@@ -140,6 +140,7 @@ struct ctf_source *ctf_source_get(struct worker *w, struct state_ref ref)
 	cds_list_add_tail(&s->node, &w->ctf_sources);
 	w->ctf_source_at[ref.index] = s;
 	know_streams(s);
+	ctf_retire_resume(s);
 	s->rotating = true;
 	(void)ctf_chunk_resume(s); /* trouble with it is met again */
 	return s;

@@ -17,7 +17,7 @@ static void die(void)
 		kill(getpid(), SIGKILL);
 }
 
-static pid_t spawn(const struct ctf_mortal *m, unsigned life)
+static pid_t spawn(const struct ctf_mortal *m, unsigned life, bool successor)
 {
 	pid_t pid = fork();
 
@@ -28,7 +28,7 @@ static pid_t spawn(const struct ctf_mortal *m, unsigned life)
 	left_to_live = life;
 	ctf_fault = life ? die : NULL;
 	if (m->before)
-		m->before(m->rig);
+		m->before(m->rig, successor);
 	ctf_rig_start(m->rig);
 	for (;;)
 		pause();
@@ -37,14 +37,14 @@ static pid_t spawn(const struct ctf_mortal *m, unsigned life)
 void ctf_mortal_start(struct ctf_mortal *m, unsigned life)
 {
 	m->life = life;
-	m->pid = spawn(m, life);
+	m->pid = spawn(m, life, false);
 }
 
 void ctf_mortal_look(struct ctf_mortal *m)
 {
 	if (waitpid(m->pid, NULL, WNOHANG) != m->pid)
 		return;
-	m->pid = spawn(m, 0);
+	m->pid = spawn(m, 0, true);
 	m->died = true;
 }
 
@@ -52,4 +52,13 @@ void ctf_mortal_end(struct ctf_mortal *m)
 {
 	kill(m->pid, SIGKILL);
 	waitpid(m->pid, NULL, 0);
+}
+
+unsigned ctf_mortal_lives(bool (*run)(unsigned life))
+{
+	unsigned life = 1;
+
+	while (run(life))
+		life += CTF_RIG_LIVES;
+	return life;
 }

@@ -19,7 +19,8 @@ struct ctf_mortal {
 	unsigned life; /* it dies at its commit number so many, counted from 1 */
 	pid_t pid;
 	bool died;
-	void (*before)(struct ctf_rig *r); /* in each process, before its worker begins; or NULL */
+	/* In each process, before its worker begins; or NULL. */
+	void (*before)(struct ctf_rig *r, bool successor);
 };
 
 /* rig and before are the caller's. @life  0: it does not die by itself */
@@ -28,6 +29,10 @@ void ctf_mortal_start(struct ctf_mortal *m, unsigned life);
 void ctf_mortal_look(struct ctf_mortal *m);
 /* SIGKILL, and nobody follows. */
 void ctf_mortal_end(struct ctf_mortal *m);
+
+/* run() a life of one commit, of two, ... until one does not die of it; it says whether it died.
+ * How many commits that was. */
+unsigned ctf_mortal_lives(bool (*run)(unsigned life));
 
 #define ctf_mortal_wait(m, condition)                                                 \
 	for (int i_ = 0; !(condition); i_++) {                                        \

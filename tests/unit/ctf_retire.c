@@ -301,9 +301,58 @@ static bool run_mortal(unsigned life)
 
 Test(ctf_retire, killed_at_every_commit, .timeout = 300)
 {
-	unsigned life = 1;
+	cr_assert_gt(ctf_mortal_lives(run_mortal), 80);
+}
 
-	while (run_mortal(life))
-		life += CTF_RIG_LIVES;
-	cr_assert_gt(life, 80, "%u", life);
+/* All streams leave their chunk, and it is closed. */
+static void close_chunk(struct ctf_rig *r, bool successor)
+{
+	if (!successor)
+		return;
+	for (int i = 0; i < (int)CTF_RIG_STREAMS; i++)
+		ctf_rig_order(r, CTF_ORDER_ROTATE, i, 0, 0, 0, NULL, 0);
+	ctf_rig_order(r, CTF_ORDER_CLOSE_CHUNK, -1, 0, 1700000100, CTF_CLOSE_STAY, NULL, 0);
+}
+
+/* Its successor closes the chunk at once: what was half retired is recorded once. */
+static bool run_closed_behind_it(unsigned life)
+{
+	struct ctf_rig r;
+	struct ctf_mortal m = {.rig = &r, .before = close_chunk};
+	size_t i;
+	json_t *json, *one;
+	json_int_t stored, streams;
+
+	make(&r);
+	packet(&r, 0, 0, 0);
+	packet(&r, 2, 0, 0);
+	close_stream(&r, 0, 0);
+	close_stream(&r, 1, CTF_NONE);
+	ctf_mortal_start(&m, life);
+	ctf_mortal_wait(&m, m.died || (is_retired(&r, 0) && is_retired(&r, 1)));
+	if (!m.died)
+		close_chunk(&r, true);
+	ctf_mortal_wait(&m, ctf_source_now(r.ctf)->gone.serial == 1);
+	ctf_mortal_end(&m);
+	json = record(&r, "");
+	stored = number(json, "bytes");
+	cr_assert_eq(stored, (json_int_t)(2 * LEN + 2 * strlen(TEXT)), "life %u: %lld", life,
+		     (long long)stored);
+	one = json_object_get(json, "ended_streams");
+	streams = one ? number(one, "count") : 0;
+	stored = one ? number(one, "stored") : 0;
+	json_array_foreach (json_object_get(json, "streams"), i, one) {
+		stored += number(one, "stored");
+		streams++;
+	}
+	cr_assert_eq(streams, CTF_RIG_STREAMS, "life %u", life);
+	cr_assert_eq(stored, number(json, "bytes"), "life %u", life);
+	json_decref(json);
+	ctf_rig_free(&r);
+	return m.died;
+}
+
+Test(ctf_retire, its_chunk_closes_behind_a_kill, .timeout = 300)
+{
+	cr_assert_gt(ctf_mortal_lives(run_closed_behind_it), 60);
 }
