@@ -11,7 +11,7 @@ import os
 from rig.case import Failed, case, main
 from rig.dialect import V1, V3
 from rig.disk import small_btrfs, small_ext4, small_tmpfs
-from rig.metadata import Head
+from rig.metadata import head_of
 from rig.relay import Relay, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
@@ -23,8 +23,7 @@ def record(relay, number, dialect=V3):
     kernel = Kernel(cpus=CPUS, client=number)
     client = dialect(relay.address(), cpus=CPUS)
     client.handshake()
-    head = Head(kernel, 7) if dialect is V3 else Head(kernel, 6, with_options=False)
-    client.send_metadata(head.bytes())
+    client.send_metadata(head_of(dialect, kernel).bytes())
     client.open_streams()
     for stream in client.streams:
         if stream.cpu:  # the first has no page at all

@@ -7,7 +7,7 @@ import socket
 
 from rig.case import Failed, case, has_ipv6, main, need
 from rig.dialect import DIALECTS, V1, V2of27, V2of2015, V3, write_calls
-from rig.metadata import Head, known_compressions
+from rig.metadata import Head, head_of, known_compressions
 from rig.relay import Relay, wait_for
 from rig.result import read_regions
 from rig.subbuffer import BLOCK, Kernel
@@ -23,13 +23,6 @@ def some_pages(kernel):
     kernel.cpus[-1].page(events=0)
     kernel.cpus[-1].page(ident=BLOCK)
     return kernel
-
-
-def head_of(dialect, kernel, **more):
-    """What this client sends, in the format of its time."""
-    if dialect is V3:
-        return Head(kernel, 7, **more)
-    return Head(kernel, 6, with_options=False, **more)
 
 
 def record(relay, dialect, family=socket.AF_INET, tcp=True):

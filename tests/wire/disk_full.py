@@ -14,7 +14,7 @@ import time
 from rig.case import Failed, case, main
 from rig.dialect import DIALECTS, V1, V3
 from rig.disk import small_ext4, small_tmpfs
-from rig.metadata import Head
+from rig.metadata import head_of
 from rig.relay import Relay, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
@@ -44,8 +44,7 @@ def recording(relay, dialect=V3, tcp=True, cpus=2, source=None, number=1):
     kernel = Kernel(cpus=cpus, client=number)
     client = dialect(relay.address(), cpus=cpus, tcp=tcp, source=source)
     client.handshake()
-    head = Head(kernel, 7) if dialect is V3 else Head(kernel, 6, with_options=False)
-    client.send_metadata(head.bytes())
+    client.send_metadata(head_of(dialect, kernel).bytes())
     client.open_streams()
     return client, kernel
 

@@ -10,17 +10,13 @@ import subprocess
 
 from rig.case import Failed, case, environment, main, need, need_root
 from rig.dialect import DIALECTS, V1, V2of27, V3, UdpStream, connect, reset
-from rig.metadata import Head
+from rig.metadata import Head, head_of
 from rig.relay import Relay, libc, stopped, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
 
 class Died(Exception):
     """The client does not live to take its next step."""
-
-
-def head_of(dialect, kernel):
-    return Head(kernel, 7) if dialect is V3 else Head(kernel, 6, with_options=False)
 
 
 def some_pages(cpus=2, pages=2):

@@ -4,13 +4,9 @@
 
 from rig.case import Failed, case, main
 from rig.dialect import DIALECTS, V1, V3, Refused
-from rig.metadata import Head
+from rig.metadata import head_of
 from rig.relay import Relay, wait_for
 from rig.subbuffer import Kernel
-
-
-def head_of(client, kernel, node="wire"):
-    return Head(kernel, 7, node=node) if isinstance(client, V3) else Head(kernel, 6, with_options=False)
 
 
 def begin(relay, source, dialect=V3, cpus=4, tcp=True, number=1):
@@ -29,7 +25,7 @@ def share(relay, hosts, tcp):
     dialects = DIALECTS if tcp else (V1, V3)
     clients = [begin(relay, host(n), dialects[n % len(dialects)], tcp=tcp, number=n) for n in range(hosts)]
     for n, (client, kernel) in enumerate(clients):
-        client.send_metadata(head_of(client, kernel, f"host{n}").bytes())
+        client.send_metadata(head_of(type(client), kernel, node=f"host{n}").bytes())
         for stream in client.open_streams():
             cpu = kernel.cpus[stream.cpu]
             cpu.page(events=20)
@@ -82,7 +78,7 @@ def both_kinds_on_one_port():
         if clients[0][0].ports != clients[1][0].ports:
             raise Failed(f"ports {clients[0][0].ports} and {clients[1][0].ports}")
         for client, kernel in clients:
-            client.send_metadata(head_of(client, kernel, f"host{kernel.client}").bytes())
+            client.send_metadata(head_of(type(client), kernel, node=f"host{kernel.client}").bytes())
             for stream in client.open_streams():
                 stream.send(kernel.cpus[stream.cpu].page())
             client.finish()
@@ -101,7 +97,7 @@ def clients_behind_one_address():
             if client.ports != want:
                 raise Failed(f"client {n} got {client.ports}, not {want}")
         for client, kernel in clients:
-            client.send_metadata(head_of(client, kernel).bytes())
+            client.send_metadata(head_of(type(client), kernel).bytes())
             for stream in client.open_streams():
                 stream.send(kernel.cpus[stream.cpu].page())
         for client, _ in reversed(clients):
@@ -120,7 +116,7 @@ def ports_rest():
             client, kernel = begin(relay, "127.0.0.8", cpus=2)
             if client.ports != [first + 2 * n, first + 2 * n + 1]:
                 raise Failed(f"recording {n} got {client.ports}")
-            client.record_rest(head_of(client, kernel).bytes(), kernel)
+            client.record_rest(head_of(type(client), kernel).bytes(), kernel)
             relay.await_results(n + 1)
             relay.await_sources(0)
         client, _ = begin(relay, "127.0.0.9", cpus=2)
@@ -157,7 +153,7 @@ def leases_survive_relayd():
         other.die()
         for cpu in kernel.cpus:
             cpu.fill(2)
-        client.record_rest(head_of(client, kernel).bytes(), kernel)
+        client.record_rest(head_of(type(client), kernel).bytes(), kernel)
         relay.await_results(1)[0].must_hold(kernel)
 
 
@@ -181,7 +177,7 @@ def exhausted_pool():
         stranger, _ = begin(relay, "127.0.0.4", cpus=4)
         for cpu in kernel.cpus:
             cpu.page()
-        client.record_rest(head_of(client, kernel).bytes(), kernel)
+        client.record_rest(head_of(type(client), kernel).bytes(), kernel)
         relay.await_results(1)[0].must_hold(kernel)
         one.die()
         stranger.die()

@@ -12,16 +12,12 @@ import time
 
 from rig.case import Failed, case, main
 from rig.dialect import DIALECTS, V1, V2of27, V3, write_calls
-from rig.metadata import Head
+from rig.metadata import Head, head_of
 from rig.relay import Relay, is_running, wait_for
 from rig.result import chunks_must_hold
 from rig.subbuffer import BLOCK, Kernel
 
 seed = int(os.environ.get("TRACERELAY_WIRE_SEED") or time.time_ns() % 1_000_000)
-
-
-def head_of(dialect, kernel, **more):
-    return Head(kernel, 7, **more) if dialect is V3 else Head(kernel, 6, with_options=False, **more)
 
 
 def some_pages(kernel, pages=2):

@@ -7,21 +7,17 @@ import time
 
 from rig.case import Failed, case, environment, has_ipv6, main
 from rig.dialect import DIALECTS, V1, V2of27, V2of2015, V3, connect
-from rig.metadata import Head
+from rig.metadata import head_of
 from rig.relay import Relay, wait_for
 from rig.result import chunks_must_hold
 from rig.subbuffer import BLOCK, Kernel
-
-
-def head_of(dialect, kernel, node):
-    return Head(kernel, 7, node=node) if dialect is V3 else Head(kernel, 6, with_options=False)
 
 
 def begin(relay, dialect=V3, node="wire", cpus=2, address=None, **more):
     kernel = Kernel(cpus=cpus)
     client = dialect(address or relay.address(), cpus=cpus, **more)
     client.handshake()
-    client.send_metadata(head_of(dialect, kernel, node).bytes())
+    client.send_metadata(head_of(dialect, kernel, node=node).bytes())
     client.open_streams()
     return client, kernel
 

@@ -8,7 +8,7 @@ import time
 
 from rig.case import Failed, case, main
 from rig.dialect import V1, V3, UdpStream
-from rig.metadata import Head
+from rig.metadata import Head, head_of
 from rig.relay import Relay, wait_for
 from rig.subbuffer import BLOCK, Kernel
 
@@ -21,8 +21,7 @@ LINGER = {"trace-cmd.udp-linger": "300ms"}
 def begin(relay, kernel, dialect=V3, source=None):
     client = dialect(relay.address(), cpus=len(kernel.cpus), page=kernel.page, tcp=False, source=source)
     client.handshake()
-    head = Head(kernel, 7) if dialect is V3 else Head(kernel, 6, with_options=False)
-    client.send_metadata(head.bytes())
+    client.send_metadata(head_of(dialect, kernel).bytes())
     client.open_streams()
     return client
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import zlib
 
+from .dialect import V3
 from .subbuffer import BEAT, BLOCK, FILL, PID, TASK
 
 MAGIC = b"\x17\x08\x44tracing"
@@ -198,3 +199,8 @@ class Head:
         options += self.option(8, self.u32(self.cpus)) + self.common_options()
         options += self.option(0, self.u64(0))
         return start + self.u64(at + len(out)) + out + self.section(0, options)
+
+
+def head_of(dialect, kernel, **more):
+    """What such a client sends, in the format of its time."""
+    return Head(kernel, 7, **more) if dialect is V3 else Head(kernel, 6, with_options=False, **more)
