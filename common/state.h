@@ -170,6 +170,13 @@ STATE_HALVES(conversation, struct conversation_slot, struct conversation_half)
 STATE_HALVES(ctf_hold, struct ctf_hold, struct ctf_hold_half)
 STATE_HALVES(ctf_stalled, struct ctf_stalled, struct ctf_stalled_half)
 
+/* Somebody is there, in this role. Any thread. */
+static inline bool conversation_lives(const struct conversation_slot *c,
+				      enum conversation_role role)
+{
+	return atomic_load(&c->id) && atomic_load(&c->role) == role && !atomic_load(&c->done);
+}
+
 static inline uint64_t conversation_received(const struct conversation_half *h)
 {
 	return h->received_base + h->receive.msg_len;

@@ -36,8 +36,7 @@ bool state_viewer_needs(const struct state *st, uint64_t session, uint64_t strea
 		const struct conversation_slot *c = &st->conversation[i];
 		struct conversation_half h;
 
-		if (!atomic_load(&c->id) || atomic_load(&c->role) != CONVERSATION_LTTNG_LIVE ||
-		    atomic_load(&c->done))
+		if (!conversation_lives(c, CONVERSATION_LTTNG_LIVE))
 			continue;
 		conversation_read(c, &h);
 		if (h.last_byte_ms >= silent_ms && wants(&st->viewer[i], session, stream, number))

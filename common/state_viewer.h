@@ -52,13 +52,13 @@ struct viewer_cursor {
 	uint64_t time;    /* latest time told */
 };
 
-struct state;
-
 struct viewer_slot {
 	struct viewer_attachment attachment[VIEWER_SESSIONS];
 	struct viewer_cursor cursor[VIEWER_CURSORS];
 	_Alignas(4096) uint8_t reply[VIEWER_REPLY];
 };
+
+struct state;
 
 /*
  * May a viewer still want something of this stream (its handle, its number) of this session (its

@@ -3,10 +3,9 @@
  * compact_clone.h - a finished chunk without its holes, where the file system collapses none but
  * shares extents (btrfs): a new file that shares the old one's, then a rename.
  *
- * Whoever has the old file open keeps it. A kill leaves the old file, or the new one, and maybe a
- * hidden .NAME.compact, which the next attempt begins anew.
- * Thread: the compactor's; it may wait for the disk. Source: design.md section 5.
- * Test: tests/wire/compaction.py.
+ * A kill leaves the old file, or the new one, and maybe a hidden .NAME.compact, which the next
+ * attempt begins anew. Thread: the compactor's; it may wait for the disk. Source: design.md
+ * section 5. Test: tests/wire/compaction.py.
  */
 #ifndef TRACERELAY_CONSUMER_COMPACT_CLONE_H
 #define TRACERELAY_CONSUMER_COMPACT_CLONE_H

@@ -4,7 +4,7 @@
  *
  *   sync --> hold --> file lease --> collapse the holes, last first --> table --> record --> lease
  *   given back --> release
- *                                      `-- not here: compact_clone.h
+ *   (where the file system collapses none: compact_clone.h, under the same lease)
  *
  * The file lease (F_SETLEASE) fails while somebody has the file open, and makes a new open wait
  * until it is given back; sessiond-lite holds a duplicate of the descriptor it lives on, so a kill
@@ -105,14 +105,19 @@ static int open_dir_of(const struct compactor *c, const char *path, const char *
 static bool find_record(const struct compactor *c, const char *path, int *ret_dir, char *ret_name,
 			size_t cap)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	size_t len = strlen(name);
+	const char *name;
+	size_t len;
 
-	if (len < 5 || len + 2 > cap || strcmp(name + len - 4, ".dat") != 0)
-		return false;
-	snprintf(ret_name, cap, "%.*sjson", (int)len - 3, name);
 	*ret_dir = open_dir_of(c, path, &name);
-	return *ret_dir >= 0;
+	if (*ret_dir < 0)
+		return false;
+	len = strlen(name);
+	if (len < 5 || len + 2 > cap || strcmp(name + len - 4, ".dat") != 0) {
+		close(*ret_dir);
+		return false;
+	}
+	snprintf(ret_name, cap, "%.*sjson", (int)len - 3, name);
+	return true;
 }
 
 /* The record says compact (or sparse for good) and since when its data is on the disk. */

@@ -72,8 +72,7 @@ void ctf_arrivals_look(struct ctf_arrivals *a, int64_t since_ms, int64_t now_ms)
 		const struct conversation_slot *c = &st->conversation[i];
 		uint32_t source;
 
-		if (!atomic_load(&c->id) || atomic_load(&c->role) != CONVERSATION_LTTNG_DATA ||
-		    atomic_load(&c->done))
+		if (!conversation_lives(c, CONVERSATION_LTTNG_DATA))
 			continue;
 		source = atomic_load(&c->source);
 		if (source)

@@ -116,7 +116,7 @@ static bool metadata_missing(struct ctf_source *s, uint32_t chunk, uint64_t seri
 /* Why it is incomplete; NULL: it is not. */
 static const char *why(struct ctf_source *s, uint32_t chunk, bool missing)
 {
-	const struct ctf_chunk *retired = &ctf_source_now(s->ctf)->chunk[chunk - 1];
+	const struct ctf_chunk *c = &ctf_source_now(s->ctf)->chunk[chunk - 1];
 	struct source_front_half f;
 	struct stream_ledger l;
 	struct ctf_stream *t;
@@ -125,7 +125,7 @@ static const char *why(struct ctf_source *s, uint32_t chunk, bool missing)
 	cds_list_for_each_entry (t, &s->streams, node) {
 		const struct stream_half *h = stream_now(t->slot);
 
-		if (!ledger_in(h, chunk, retired->serial, &l))
+		if (!ledger_in(h, chunk, c->serial, &l))
 			continue;
 		for (unsigned i = 0; i < DISCARD_COUNT; i++)
 			if (l.discarded[i])
@@ -143,8 +143,8 @@ static const char *why(struct ctf_source *s, uint32_t chunk, bool missing)
 				       : "a stream was not closed by its client";
 		}
 	}
-	if (retired->retired_discards)
-		return discard_sentence((enum discard)(retired->retired_discards - 1));
+	if (c->retired_discards)
+		return discard_sentence((enum discard)(c->retired_discards - 1));
 	return missing ? "the metadata never came" : NULL;
 }
 

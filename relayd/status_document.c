@@ -97,7 +97,7 @@ struct subject {
 	const struct session_slot *session; /* NULL: none yet */
 	bool is_lttng;
 	struct status_lttng lttng; /* is_lttng */
-	struct status_retired retired;
+	struct status_whole whole;
 	struct status_sum sum;
 };
 
@@ -166,7 +166,7 @@ static void add_streams(struct pass *p, struct subject *s)
 	struct stream_walk walk = {0};
 
 	while (stream_walk_next(p->st, source, &walk, &ref))
-		if (!s->is_lttng || !status_lttng_is_retired(p->st, ref, &s->retired))
+		if (!s->is_lttng || !status_lttng_is_retired(p->st, ref, &s->whole))
 			add_stream(p, s, ref);
 }
 
@@ -177,19 +177,17 @@ static void add_streams(struct pass *p, struct subject *s)
 static void add_lttng_streams(struct pass *p, struct subject *s)
 {
 	struct status_sum begin = s->sum;
-	struct status_retired behind;
 	size_t rows = p->stream.len;
 
 	for (unsigned i = 0; i < PASSES; i++) {
 		s->sum = begin;
 		p->stream.len = rows;
-		status_lttng_retired(p->st, s->index, &s->lttng, &s->retired);
+		status_lttng_whole(p->st, s->index, &s->lttng, &s->whole);
 		add_streams(p, s);
-		status_lttng_retired(p->st, s->index, &s->lttng, &behind);
-		if (behind.streams == s->retired.streams)
+		if (status_lttng_is_still(p->st, s->index, &s->whole))
 			break;
 	}
-	status_sum_add(&s->sum, &s->retired.sum);
+	status_sum_add(&s->sum, &s->whole.sum);
 }
 
 /* ---- sources ---- */
@@ -214,7 +212,7 @@ static const char *source_state_name(const struct subject *s, const struct sourc
 	if (f->control_ended)
 		return !f->closed_in_order && s->sum.open ? "orphan" : "finishing";
 	if (s->is_lttng)
-		return s->sum.streams || s->retired.streams ? "recording" : "waiting";
+		return s->sum.streams || s->whole.retired ? "recording" : "waiting";
 	if (!f->metadata_complete && !h->metadata_parsed)
 		return "metadata";
 	return "recording";
@@ -235,14 +233,12 @@ static uint32_t chunk_number(const struct source_half *h)
 }
 
 /* What follows for LTTng from its own slots, for trace-cmd from the source's halves. */
-static void put_chunk(struct pass *p, struct json_piece *piece, const struct subject *s,
+static void put_chunk(struct json_piece *piece, const struct subject *s,
 		      const struct source_half *h)
 {
-	uint32_t number = chunk_number(h);
-	bool open = has_open_chunk(h);
+	uint32_t number = s->is_lttng ? s->whole.chunk : chunk_number(h);
+	bool open = s->is_lttng ? s->whole.open : has_open_chunk(h);
 
-	if (s->is_lttng)
-		number = status_lttng_chunk(p->st, s->index, &open);
 	json_piece_number(piece, "chunk", number);
 	json_piece_number(piece, "chunk_bytes", open ? s->sum.in_chunk : 0);
 }
@@ -294,11 +290,11 @@ static void put_source(struct pass *p, const struct subject *s, uint32_t worker,
 	put_number_or_null(&piece, "cpus", !s->is_lttng, s->facts.cpus);
 	json_piece_number(&piece, "streams", s->sum.streams);
 	json_piece_number(&piece, "streams_open", s->sum.open);
-	json_piece_number(&piece, "streams_retired", s->retired.streams);
+	json_piece_number(&piece, "streams_retired", s->whole.retired);
 	put_number_or_null(&piece, "worker", worker != 0, worker - 1);
 	json_piece_time(&piece, "started", s->facts.start_ns);
 	json_piece_string(&piece, "directory", text_or_null(h->dir));
-	put_chunk(p, &piece, s, h);
+	put_chunk(&piece, s, h);
 	put_metadata(&piece, s, h, f);
 	json_piece_string(&piece, "control_ended",
 			  f->control_ended ? close_reason_name(f->control_ended) : NULL);

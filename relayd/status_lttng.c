@@ -69,17 +69,6 @@ char *status_lttng_protocol(uint32_t minor, char buf[STATUS_PROTOCOL_MAX])
 	return buf;
 }
 
-uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_open)
-{
-	struct ctf_source_half h;
-
-	ctf_source_read(&st->ctf_source[index], &h);
-	*ret_open = h.current != 0;
-	if (h.current && h.current <= CTF_CHUNKS)
-		return (uint32_t)h.chunk[h.current - 1].serial;
-	return (uint32_t)h.serial;
-}
-
 /* ---- streams ---- */
 
 /* What clients of this kind tell of each stream, metadata excepted. */
@@ -132,28 +121,40 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 	sum->tells = tells(source);
 }
 
-void status_lttng_retired(const struct state *st, uint32_t index, const struct status_lttng *source,
-			  struct status_retired *ret)
+void status_lttng_whole(const struct state *st, uint32_t index, const struct status_lttng *source,
+			struct status_whole *ret)
 {
+	const struct ctf_source_slot *c = &st->ctf_source[index];
+	const struct ctf_chunk *current;
 	struct ctf_source_half h;
 
-	ctf_source_read(&st->ctf_source[index], &h);
-	*ret = (struct status_retired){.streams = h.retired.streams, .last = h.retired_last};
-	if (!ret->streams)
+	*ret = (struct status_whole){.count = atomic_load(&c->count)};
+	ctf_source_read(c, &h);
+	current = h.current && h.current <= CTF_CHUNKS ? &h.chunk[h.current - 1] : NULL;
+	ret->open = current;
+	ret->chunk = (uint32_t)(current ? current->serial : h.serial);
+	ret->retired = h.retired.streams;
+	ret->last_retired = h.retired_last;
+	if (!ret->retired)
 		return;
 	ret->sum.ledger = h.retired.ledger;
 	ret->sum.packets = h.retired.ledger.pages;
 	ret->sum.ledger.pages = 0;
 	ret->sum.metadata = h.retired.metadata;
 	ret->sum.tells = tells(source);
-	if (h.current && h.current <= CTF_CHUNKS)
-		ret->sum.in_chunk = h.chunk[h.current - 1].retired.ledger.stored;
+	ret->sum.in_chunk = current ? current->retired.ledger.stored : 0;
+}
+
+bool status_lttng_is_still(const struct state *st, uint32_t index, const struct status_whole *whole)
+{
+	return atomic_load(&st->ctf_source[index].count) == whole->count;
 }
 
 bool status_lttng_is_retired(const struct state *st, struct state_ref stream,
-			     const struct status_retired *retired)
+			     const struct status_whole *whole)
 {
-	return stream.id == retired->last || atomic_load(&st->ctf_stream[stream.index].retired);
+	return stream.id == whole->last_retired ||
+	       atomic_load(&st->ctf_stream[stream.index].retired);
 }
 
 /* ---- viewers ---- */
@@ -190,8 +191,7 @@ void status_lttng_viewers(const struct state *st, uint32_t *viewers, uint32_t n)
 	for (uint32_t i = 0; i < high; i++) {
 		const struct conversation_slot *c = &st->conversation[i];
 
-		if (atomic_load(&c->id) && c->role == CONVERSATION_LTTNG_LIVE &&
-		    !atomic_load(&c->done))
+		if (conversation_lives(c, CONVERSATION_LTTNG_LIVE))
 			count_attachments(st, c, &st->viewer[i], viewers, n);
 	}
 }

@@ -41,24 +41,25 @@ void status_lttng_stream(const struct state *st, uint32_t index, const struct st
 			 const struct stream_half *h, char name[STATUS_STREAM_NAME],
 			 struct status_sum *sum);
 
-/*
- * What the source's streams did that have given their slots back: part of its sum, in which they
- * are no streams any more.
- */
-struct status_retired {
-	uint64_t streams; /* so many */
-	uint64_t last;    /* the id of the last of them */
+/* What a source's worker says of the whole of it, at one moment. */
+struct status_whole {
+	uint32_t count; /* commits of what this was read from */
+	uint32_t chunk; /* number of the chunk that new streams go to, else of the last; 0: none */
+	bool open;      /* there is one that they go to */
+	/* Streams that have given their slots back: so many, the id of the last of them, and what
+	 * they did. It is part of the source's sum, in which they are no streams any more. */
+	uint64_t retired, last_retired;
 	struct status_sum sum;
 };
-void status_lttng_retired(const struct state *st, uint32_t index, const struct status_lttng *source,
-			  struct status_retired *ret);
+void status_lttng_whole(const struct state *st, uint32_t index, const struct status_lttng *source,
+			struct status_whole *ret);
+/* False: the worker has said something new. */
+bool status_lttng_is_still(const struct state *st, uint32_t index,
+			   const struct status_whole *whole);
 
-/* Is the stream part of that? */
+/* Is what the stream did among what retired ones did? */
 bool status_lttng_is_retired(const struct state *st, struct state_ref stream,
-			     const struct status_retired *retired);
-
-/* The number of the chunk that new streams go to, else of the last; 0: none yet. */
-uint32_t status_lttng_chunk(const struct state *st, uint32_t index, bool *ret_open);
+			     const struct status_whole *whole);
 
 /* How many viewers are attached to each source. @viewers  zeroed, [header->high_source] of now or
  * before. */

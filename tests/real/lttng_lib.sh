@@ -70,6 +70,14 @@ stop_stock() {
 	stock_pids=''
 }
 
+# figure SESSION KEY: what status.sock says of its source.
+figure() {
+	status_json | jq -r --arg s "$1" --arg k "$2" '.sources[] | select(.client_session == $s) | .[$k]'
+}
+# await_retired SESSION N: so many of its streams have given their slots back.
+await_retired() { wait_for 40 "$2 streams of $1 to retire" has_retired "$1" "$2"; }
+has_retired() { [ "$(figure "$1" streams_retired)" -ge "$2" ]; }
+
 # --- LTTng's daemons -------------------------------------------------------------------------------------------------
 
 setup_lttng_namespaces() {

@@ -9,8 +9,6 @@
 ! is_stock || skip "lttng-relayd's viewer stalls when programs come and go"
 crowd=5
 streams=$(($(nproc) + 1)) # of a program: its CPUs' and its metadata
-of_source() { status_json | jq -r ".sources[] | .$1"; }
-has_retired() { [ "$(of_source streams_retired)" -ge "$1" ]; }
 
 start_lttng_relay
 start_lttng
@@ -29,10 +27,10 @@ for round in 1 2; do
 		events+=("p$round-$i=$((300 + i))")
 	done
 	[ $round = 1 ] || kill_relayd
-	wait_for 40 "the streams of round $round to retire" has_retired $((round * crowd * streams))
+	await_retired s1 $((round * crowd * streams))
 	app_emit staying 100
 done
-[ "$(of_source viewers)" = 1 ] || fail "$(of_source viewers) viewers"
+[ "$(figure s1 viewers)" = 1 ] || fail "$(figure s1 viewers) viewers"
 lt stop s1
 app_end staying
 lt destroy s1

@@ -16,8 +16,6 @@ lt start s1
 app_start staying
 app_emit staying 100
 events=(staying=200)
-of_source() { status_json | jq -r ".sources[] | .$1"; }
-has_retired() { [ "$(of_source streams_retired)" -ge "$1" ]; }
 for round in 1 2; do
 	for i in $(seq $crowd); do
 		name=p$round-$i
@@ -26,15 +24,15 @@ for round in 1 2; do
 		app_end "$name"
 		events+=("$name=$((1000 + i))")
 	done
-	is_stock || wait_for 40 "the streams of round $round to retire" has_retired $((round * crowd * streams))
+	is_stock || await_retired s1 $((round * crowd * streams))
 done
 app_emit staying 100
 lt stop s1
 check_recorded s1 "${events[@]}"
 if ! is_stock; then
-	[ "$(of_source lost_events)" = 0 ] || fail "losses: $(of_source lost_events)"
-	[ "$(of_source received)" = "$(of_source stored)" ] || fail "received $(of_source received), stored $(of_source stored)"
-	stored=$(of_source stored)
+	[ "$(figure s1 lost_events)" = 0 ] || fail "losses: $(figure s1 lost_events)"
+	[ "$(figure s1 received)" = "$(figure s1 stored)" ] || fail "received $(figure s1 received), stored $(figure s1 stored)"
+	stored=$(figure s1 stored)
 fi
 app_end staying
 lt destroy s1

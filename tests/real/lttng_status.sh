@@ -15,11 +15,6 @@ lossy() {
 # end_tracing SESSION: lttng warns that events were lost.
 end_tracing() { timeout 25 lttng --no-sessiond stop "$1" >>"$work/lttng.log" 2>&1 || fail "lttng stop $1"; }
 
-# figure SESSION KEY: of its source.
-figure() {
-	status_json | jq -r --arg s "$1" --arg k "$2" '.sources[] | select(.client_session == $s) | .[$k]'
-}
-
 # reported SESSION TITLE: the figure of lttng list, all buffers together.
 reported() {
 	timeout 25 lttng --no-sessiond list "$1" >"$work/list.txt" 2>&1 || fail "lttng list $1"
