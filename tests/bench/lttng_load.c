@@ -9,13 +9,14 @@
  *	           [--backlog=BYTES] [--give-up=S] [--prime] [--server-cpu=PID,...]
  *	           [--wait]
  *
- * With --backlog it rests while the TCP buffers of this machine hold more than that: those of real
- * clients are memory of other machines. With --prime each stream has a packet stored before
- *anything is measured, so that no file is made meanwhile. With --give-up it ends so many seconds
- *after its beginning whatever is pending then, and says "ended":false. Sixteen sessions come from
- *one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1 only. With --wait it says
- *"open" when all sessions are, and begins at a line from standard input. Prints a line of JSON.
- *Exit: 0 done, 1 failed, 2 wrong usage.
+ * --backlog    rest while this machine's TCP buffers hold more: real clients' are elsewhere
+ * --prime      a packet of each stream is stored before anything is measured, so that no file is
+ *              made meanwhile
+ * --give-up    end so many seconds after the beginning, whatever is pending then: "ended":false
+ * --wait       say "open" when all sessions are, and begin at a line from standard input
+ *
+ * Sixteen sessions come from one address of 127.16.0.0/12, as from one host. Talks to 127.0.0.1
+ * only. Prints a line of JSON. Exit: 0 done, 1 failed, 2 wrong usage.
  */
 #include <endian.h>
 #include <err.h>
@@ -110,7 +111,7 @@ static void send_index(struct session *s)
 	send_command(s->control, CMD_SEND_INDEX, &o);
 }
 
-/* The time does not count as the relay's: a packet that is under way waits for it too. */
+/* All sessions rest, packets that are under way too: it is part of what they wait. */
 static void rest(void)
 {
 	unchecked = 0;
